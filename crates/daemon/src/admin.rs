@@ -1,0 +1,91 @@
+//! The admin listener: `/healthz`, `/readyz` and `/metrics`, apart from the product's port, without credentials.
+//!
+//! Bounded: five seconds for a request's head. Anything but GET and HEAD gets 405.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use prometheus::{Encoder as _, Registry, TextEncoder};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// A client that sends no whole head in this time is cut off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sets gauges that are computed from state, just before a scrape.
+pub type Collect = Arc<dyn Fn() + Send + Sync>;
+
+/// What the admin listener shows. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    registry: Registry,
+    collect: Collect,
+    ready: Arc<AtomicBool>,
+}
+
+impl Admin {
+    /// Shows `registry`, calling `collect` before each scrape. Not ready until [`Self::set_ready`].
+    pub fn new(registry: Registry, collect: Collect) -> Self {
+        Self { registry, collect, ready: Arc::default() }
+    }
+
+    /// Whether `/readyz` answers 200 or 503.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Serves until `stop` is cancelled.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        let router = self.router();
+        while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((stream, _)) => {
+                    let connection = http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEAD_TIMEOUT)
+                        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+                    tokio::spawn(connection);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept an admin connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn router(self) -> Router {
+        Router::new()
+            .route("/healthz", get(async || "OK"))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(self)
+    }
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    if admin.ready.load(Ordering::Relaxed) {
+        "OK".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready").into_response()
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    (admin.collect)();
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    match encoder.encode(&admin.registry.gather(), &mut text) {
+        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,153 @@
+//! Where invocations of a function go: what a provider pushes and the gateway reads.
+//!
+//! A [`Replica`] counts its invocations in flight, and can be retired: no new one begins, and whoever retires it
+//! learns when the last has ended. So a replica that leaves the routes is stopped without a failed request.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use faas_api::FunctionId;
+use tokio::sync::Notify;
+
+/// Takes the routes that a provider pushes.
+pub trait RouteSink: Send + Sync {
+    /// Puts the new routes into effect before it returns; `None` removes a function. Called often, must be quick.
+    fn apply(&self, updates: Vec<(FunctionId, Option<Route>)>);
+}
+
+/// What can answer one function now.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The ready ones.
+    pub replicas: Vec<Arc<Replica>>,
+    /// Replicas wanted; at 0 the next invocation wakes the function.
+    pub wanted: u32,
+    /// The function's own bound on one invocation, if it has one.
+    pub timeout: Option<Duration>,
+    /// Why the last start failed, until one succeeds: waiting would not help.
+    pub failure: Option<Arc<str>>,
+}
+
+/// Where a replica listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// HTTP over TCP.
+    Tcp(SocketAddr),
+    /// HTTP over a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix(path) => path.display().fmt(formatter),
+        }
+    }
+}
+
+/// Set in [`Replica::state`] once no new invocation may begin; the other bits count those in flight.
+const RETIRED: usize = 1 << (usize::BITS - 1);
+
+/// One running copy of a function.
+#[derive(Debug)]
+pub struct Replica {
+    /// Its name, as in logs.
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    state: AtomicUsize,
+    last_ended: Notify,
+}
+
+impl Replica {
+    /// A ready replica with nothing in flight.
+    pub fn new(name: String, address: Address) -> Arc<Self> {
+        Arc::new(Self { name, address, state: AtomicUsize::new(0), last_ended: Notify::new() })
+    }
+
+    /// Invocations in flight.
+    pub fn in_flight(&self) -> usize {
+        self.state.load(Ordering::Relaxed) & !RETIRED
+    }
+
+    /// Counts an invocation until the returned guard is dropped; `None` once the replica is retired.
+    pub fn begin(self: &Arc<Self>) -> Option<InFlight> {
+        let guard = InFlight { replica: Arc::clone(self) };
+        // Counted first and checked after, so that `retire` either is seen here or sees this one.
+        let before = self.state.fetch_add(1, Ordering::AcqRel);
+        (before & RETIRED == 0).then_some(guard)
+    }
+
+    /// Lets no new invocation begin and waits until the last has ended. Cancel safe; stays retired.
+    pub async fn retire(&self) {
+        self.state.fetch_or(RETIRED, Ordering::AcqRel);
+        loop {
+            let ended = self.last_ended.notified();
+            if self.state.load(Ordering::Acquire) == RETIRED {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// One invocation in flight at a replica.
+#[derive(Debug)]
+pub struct InFlight {
+    replica: Arc<Replica>,
+}
+
+impl InFlight {
+    /// The replica it runs at.
+    pub fn replica(&self) -> &Arc<Replica> {
+        &self.replica
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.replica.state.fetch_sub(1, Ordering::AcqRel) == RETIRED + 1 {
+            self.replica.last_ended.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replica() -> Arc<Replica> {
+        Replica::new("r".into(), Address::Unix("/r".into()))
+    }
+
+    #[tokio::test]
+    async fn a_retired_replica_takes_nothing_new_and_waits_for_the_rest() {
+        let replica = replica();
+        let first = replica.begin().unwrap();
+        let retire = tokio::spawn({
+            let replica = Arc::clone(&replica);
+            async move { replica.retire().await }
+        });
+        while replica.begin().is_some() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!retire.is_finished());
+        drop(first);
+        retire.await.unwrap();
+        assert_eq!(replica.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_refused_begin_is_not_counted() {
+        let replica = replica();
+        replica.retire().await;
+        assert!(replica.begin().is_none());
+        replica.retire().await;
+        assert_eq!(replica.in_flight(), 0);
+    }
+}

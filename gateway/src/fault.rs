@@ -1,0 +1,77 @@
+//! A failed invocation: its status and body, and whose fault it was. Header, metric and log read the same value.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use faas_api::headers;
+
+/// Who ended an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The caller asked for what cannot be.
+    Client,
+    /// The user's code.
+    Handler,
+    /// What runs replicas.
+    Platform,
+}
+
+impl Side {
+    /// As the header and the metric's label write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Handler => "handler",
+            Self::Platform => "platform",
+        }
+    }
+}
+
+/// What the caller gets when no replica answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) side: Side,
+    pub(crate) status: StatusCode,
+    /// For the header and the log.
+    pub(crate) reason: Cow<'static, str>,
+    /// The peers' text.
+    pub(crate) body: String,
+    /// Seconds after which another try may succeed.
+    pub(crate) retry_after: Option<u16>,
+}
+
+impl Fault {
+    pub(crate) fn new(side: Side, status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { side, status, reason: reason.into(), body: String::new(), retry_after: None }
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u16) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The answer. A caller's own mistake carries no `X-OpenFaaS-Internal`, which would make queues retry it.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let fault = format!("{}; {}", self.side.name(), self.reason);
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        let answer = response.headers_mut();
+        answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        if let Ok(value) = HeaderValue::from_str(&fault.replace(['\r', '\n'], " ")) {
+            answer.insert(HeaderName::from_static(headers::FAULT), value);
+        }
+        if self.side != Side::Client {
+            answer.insert(HeaderName::from_static(headers::INTERNAL), HeaderValue::from_static("proxy"));
+        }
+        if let Some(seconds) = self.retry_after {
+            answer.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,85 @@
+//! All paths and methods, and the layers around them, each with its reason.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get, post};
+
+use crate::invoke::{canonical_path, invoke};
+use crate::system::{functions, info, logs, namespaces, packages, scale, secrets};
+use crate::{Gateway, SERVED_BY, auth};
+
+/// A deployment or a secret is small; packages stream past this limit.
+const API_BODY_BYTES: usize = 2 << 20;
+
+pub(crate) fn build(gateway: Gateway) -> Router {
+    Router::new()
+        .merge(system(&gateway))
+        .route("/function/{name}", any(invoke))
+        .route("/function/{name}/", any(invoke))
+        .route("/function/{name}/{*path}", any(invoke))
+        .route("/healthz", get(StatusCode::OK))
+        // Peers' clients rely on one form of each path, and traversal must not reach another function.
+        .layer(from_fn(canonical))
+        .layer(map_response(served_by))
+        .with_state(gateway)
+}
+
+fn system(gateway: &Gateway) -> Router<Gateway> {
+    let functions =
+        get(functions::list).post(functions::deploy).put(functions::update).delete(functions::delete);
+    let secrets = get(secrets::list).post(secrets::create).put(secrets::update).delete(secrets::delete);
+    let namespace =
+        || get(namespaces::get).post(namespaces::create).put(namespaces::update).delete(namespaces::delete);
+    Router::new()
+        .route("/system/functions", functions)
+        .route("/system/function/{name}", get(functions::get))
+        .route("/system/scale-function/{name}", post(scale::scale))
+        .route("/system/secrets", secrets)
+        .route("/system/logs", get(logs::logs))
+        .route("/system/namespaces", get(namespaces::list))
+        .route("/system/namespace/", post(namespaces::create))
+        .route("/system/namespace/{namespace}", namespace())
+        .route("/system/namespaces/", post(namespaces::create))
+        .route("/system/namespaces/{namespace}", namespace())
+        .route("/system/packages/{digest}", get(packages::not_served).head(packages::head).put(packages::put))
+        .route("/system/info", get(info::info))
+        .layer(DefaultBodyLimit::max(API_BODY_BYTES))
+        // Innermost of the two, so that refused credentials are measured as well.
+        .route_layer(from_fn_with_state(gateway.clone(), auth::require))
+        .route_layer(from_fn_with_state(gateway.clone(), measure))
+}
+
+/// Counts and times the API by method and path template.
+async fn measure(
+    State(gateway): State<Gateway>,
+    path: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Response {
+    #[expect(clippy::disallowed_methods, reason = "wall time of one request; no test depends on it")]
+    let started = Instant::now();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    gateway.0.metrics.record_api(method.as_str(), path.as_str(), response.status(), started.elapsed());
+    response
+}
+
+/// Redirects `//`, `.` and `..` to the path they mean, as the peers' router does.
+async fn canonical(request: Request, next: Next) -> Response {
+    match canonical_path(request.uri()) {
+        Ok(None) => next.run(request).await,
+        Ok(Some(location)) => (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response(),
+        Err(invalid) => (StatusCode::BAD_REQUEST, invalid.to_string()).into_response(),
+    }
+}
+
+async fn served_by(mut response: Response) -> Response {
+    let name = HeaderName::from_static(faas_api::headers::SERVED_BY);
+    response.headers_mut().insert(name, HeaderValue::from_static(SERVED_BY));
+    response
+}

@@ -1,0 +1,148 @@
+//! Finding a replica for an invocation, waking the function and holding the invocation where there is none.
+//!
+//! Bounded: so many invocations of one function may wait, for as long as their deadline lets them; past either bound
+//! they get 503 with Retry-After. A start that failed answers all who wait at once. Many that wait wake only once.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use axum::http::StatusCode;
+use faas_api::FunctionId;
+use faas_provider::InFlight;
+use tokio::time::{Instant, timeout_at};
+
+use crate::Gateway;
+use crate::fault::{Fault, Side};
+use crate::invoke::Upstream;
+use crate::table::{Entry, Shared};
+
+/// A replica to use, counted as busy until dropped.
+pub(crate) struct Lease {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) in_flight: InFlight,
+}
+
+/// A replica for one more invocation of `function`, none of `avoid`, waiting until `deadline` for one to come.
+pub(crate) async fn acquire(
+    gateway: &Gateway,
+    function: &FunctionId,
+    avoid: &[Arc<Upstream>],
+    deadline: Instant,
+) -> Result<Lease, Fault> {
+    let entry = find(gateway, function)?;
+    if let Some(lease) = pick(&entry, avoid) {
+        return Ok(lease);
+    }
+    let _waiting = Waiting::begin(&entry.shared, gateway.0.config.most_waiting)
+        .ok_or_else(|| no_endpoints(function, "too many invocations wait for a replica"))?;
+    timeout_at(deadline, wait(gateway, function, avoid))
+        .await
+        .unwrap_or_else(|_| Err(no_endpoints(function, "no replica became ready in time")))
+}
+
+async fn wait(gateway: &Gateway, function: &FunctionId, avoid: &[Arc<Upstream>]) -> Result<Lease, Fault> {
+    loop {
+        // Listen before looking, so that a change between the two is not missed.
+        let shared = Arc::clone(&find(gateway, function)?.shared);
+        let mut changed = pin!(shared.changed.notified());
+        changed.as_mut().enable();
+        let entry = find(gateway, function)?;
+        if let Some(lease) = pick(&entry, avoid) {
+            return Ok(lease);
+        }
+        if let Some(reason) = &entry.route.failure {
+            return Err(failed_start(function, reason));
+        }
+        if entry.route.wanted == 0 {
+            wake(gateway, function, &shared).await?;
+        }
+        changed.await;
+    }
+}
+
+/// Asks the provider for a replica, unless another invocation is asking already.
+async fn wake(gateway: &Gateway, function: &FunctionId, shared: &Shared) -> Result<(), Fault> {
+    if shared.waking.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let _asking = Asking(shared);
+    gateway.0.provider.wake(function).await.map_err(|error| {
+        tracing::error!(%function, error = &error as &dyn std::error::Error, "failed to wake");
+        Fault::new(Side::Platform, StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            .body(format!("error finding function {function}: {error}"))
+    })
+}
+
+fn find(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
+    gateway.0.table.get(function).ok_or_else(|| not_found(function))
+}
+
+/// The one with fewer invocations in flight of two at random.
+fn pick(entry: &Entry, avoid: &[Arc<Upstream>]) -> Option<Lease> {
+    let usable = |upstream: &&Arc<Upstream>| !avoid.iter().any(|avoided| Arc::ptr_eq(avoided, upstream));
+    let candidates: Vec<_> = entry.upstreams.iter().filter(usable).collect();
+    let upstream = match candidates.as_slice() {
+        [] => return None,
+        [only] => only,
+        several => {
+            let (one, other) = (several[random(several.len())], several[random(several.len())]);
+            if one.replica().in_flight() <= other.replica().in_flight() { one } else { other }
+        }
+    };
+    let in_flight = upstream.replica().begin()?;
+    Some(Lease { upstream: Arc::clone(upstream), in_flight })
+}
+
+/// A number below `bound`; spread matters here, not secrecy.
+fn random(bound: usize) -> usize {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    let bits = RandomState::new().build_hasher().finish();
+    usize::try_from(bits % bound as u64).unwrap_or_default()
+}
+
+pub(crate) fn not_found(function: &FunctionId) -> Fault {
+    let name = &function.name;
+    Fault::new(Side::Client, StatusCode::NOT_FOUND, "no such function").body(format!(
+        "error finding function {function}: server returned non-200 status code (404) for function, {name}, body: "
+    ))
+}
+
+fn no_endpoints(function: &FunctionId, reason: &'static str) -> Fault {
+    Fault::new(Side::Platform, StatusCode::SERVICE_UNAVAILABLE, reason)
+        .body(format!("No endpoints available for: {}.", function.name))
+        .retry_after(1)
+}
+
+fn failed_start(function: &FunctionId, reason: &str) -> Fault {
+    Fault::new(Side::Handler, StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
+        .body(format!("No endpoints available for: {}.", function.name))
+        .retry_after(5)
+}
+
+/// Counts one that waits, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(shared: &'a Shared, most: usize) -> Option<Self> {
+        let waiting = Self(&shared.waiting);
+        (shared.waiting.fetch_add(1, Ordering::AcqRel) < most).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Whoever asks may be cancelled by its caller; then another of those that wait must ask.
+struct Asking<'a>(&'a Shared);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let waking: &AtomicBool = &self.0.waking;
+        waking.store(false, Ordering::Release);
+        self.0.changed.notify_waiters();
+    }
+}
