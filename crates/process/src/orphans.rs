@@ -1,0 +1,69 @@
+//! What is reparented to us because its parent died: reaped, or killed and reaped.
+//!
+//! A sweep lists our children in `/proc` and treats those that nobody here stands for. It runs after SIGCHLD, on the
+//! caller's runtime and not on the spawning thread, which may have shut `/proc` out for itself. While reaping only, at
+//! most ten sweeps a second, so that a process per request does not cost a directory listing per request.
+
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+
+use crate::family::{Family, children_of};
+
+/// What becomes of processes whose parent died and that are therefore ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    /// They may run on, and are reaped when they end.
+    Reap,
+    /// They are killed at once, and so is what they leave behind, until none is left.
+    Kill,
+}
+
+impl Orphans {
+    fn pause(self) -> Duration {
+        match self {
+            Self::Reap => Duration::from_millis(100),
+            Self::Kill => Duration::ZERO,
+        }
+    }
+}
+
+/// Sweeps whenever a child dies, until the family is gone. Needs a runtime.
+pub(crate) fn watch(family: &Arc<Family>, orphans: Orphans) -> io::Result<()> {
+    let deaths = signal(SignalKind::child())?;
+    tokio::spawn(sweep_on_each(deaths, Arc::downgrade(family), orphans));
+    Ok(())
+}
+
+async fn sweep_on_each(mut deaths: Signals, family: Weak<Family>, orphans: Orphans) {
+    while deaths.recv().await.is_some() {
+        let Some(family) = family.upgrade() else { return };
+        sweep(&family, orphans);
+        drop(family);
+        if !orphans.pause().is_zero() {
+            tokio::time::sleep(orphans.pause()).await;
+        }
+    }
+}
+
+fn sweep(family: &Family, orphans: Orphans) {
+    let children = children_of(getpid());
+    let _no_spawning = family.lock();
+    let own = family.own();
+    for pid in children.into_iter().filter(|pid| !own.contains(&pid.as_raw_nonzero().get())) {
+        treat(pid, orphans);
+    }
+}
+
+/// The number is looked up again before it is killed: it may have been let go since it was listed.
+fn treat(pid: Pid, orphans: Orphans) {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let still_ours = waitid(WaitId::Pid(pid), look | WaitIdOptions::NOWAIT).is_ok();
+    if still_ours && orphans == Orphans::Kill {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    let _ = waitid(WaitId::Pid(pid), look);
+}

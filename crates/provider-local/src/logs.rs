@@ -1,0 +1,345 @@
+//! What replicas write, kept in files and handed to those who follow.
+//!
+//! `logs/NAMESPACE/NAME/INSTANCE.log`, a line each: RFC 3339 time, a space, the text. Bounded: a line is cut at
+//! [`LINE_BYTES`], a replica's file is rotated once at [`FILE_BYTES`], the files of [`INSTANCES`] replicas are kept, so
+//! that the traceback of one that died can still be read. A follower that falls [`BEHIND`] lines back is told how many
+//! it missed. Writing goes to the page cache from the task that reads the pipe.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use faas_api::{FunctionId, LogMessage, Namespace};
+use faas_provider::{Error, LogQuery};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use jiff::Timestamp;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
+use tokio::net::unix::pipe;
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+/// The longest line that is kept whole.
+const LINE_BYTES: usize = 64 << 10;
+/// A file is moved to `.log.1`, over the one there, at this size.
+const FILE_BYTES: u64 = 1 << 20;
+/// Replicas of a function whose files are kept.
+const INSTANCES: usize = 5;
+/// Lines that wait for a slow follower.
+const BEHIND: usize = 1024;
+
+/// The logs of one data directory.
+pub(crate) struct Logs {
+    root: PathBuf,
+    functions: Mutex<HashMap<FunctionId, broadcast::Sender<LogMessage>>>,
+}
+
+impl Logs {
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        Self { root: data_dir.join("logs"), functions: Mutex::default() }
+    }
+
+    fn folder(&self, function: &FunctionId) -> PathBuf {
+        self.root.join(function.namespace.as_str()).join(function.name.as_str())
+    }
+
+    /// Reads a replica's output until every holder of the pipe's other end has closed it.
+    pub(crate) fn collect(
+        self: &Arc<Self>,
+        function: &FunctionId,
+        instance: &str,
+        output: OwnedFd,
+    ) -> io::Result<()> {
+        let mut lines = BufReader::new(pipe::Receiver::from_owned_fd(output)?);
+        let mut writer = self.writer(function, instance)?;
+        let logs = Arc::clone(self);
+        let function = function.clone();
+        tokio::spawn(async move {
+            let mut line = Vec::new();
+            while let Ok(true) = read_line(&mut lines, &mut line).await {
+                logs.write(&mut writer, &function, &line);
+                line.clear();
+            }
+        });
+        Ok(())
+    }
+
+    /// Adds the platform's own words to a replica's log.
+    pub(crate) fn append(&self, function: &FunctionId, instance: &str, text: &str) {
+        if let Ok(mut writer) = self.writer(function, instance) {
+            self.write(&mut writer, function, text.as_bytes());
+        }
+    }
+
+    fn write(&self, writer: &mut Writer, function: &FunctionId, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let message = LogMessage {
+            name: function.name.to_string(),
+            namespace: function.namespace.to_string(),
+            instance: writer.instance.clone(),
+            timestamp: Timestamp::now(),
+            text: format!("{}\n", line.trim_end_matches('\n')),
+        };
+        if let Err(error) = writer.write(&message) {
+            tracing::warn!(%function, %error, "failed to write a log line");
+        }
+        if let Some(followers) = self.lock().get(function) {
+            // No follower is no error.
+            let _ = followers.send(message);
+        }
+    }
+
+    fn writer(&self, function: &FunctionId, instance: &str) -> io::Result<Writer> {
+        let folder = self.folder(function);
+        fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{instance}.log"));
+        if !path.exists() {
+            forget_oldest(&folder)?;
+        }
+        Writer::open(path, instance)
+    }
+
+    /// Removes what a function's replicas wrote, and lets its followers go.
+    pub(crate) fn remove(&self, function: &FunctionId) {
+        self.lock().remove(function);
+        let _ = fs::remove_dir_all(self.folder(function));
+    }
+
+    /// The same for all functions of a namespace.
+    pub(crate) fn remove_namespace(&self, namespace: &Namespace) {
+        self.lock().retain(|function, _| function.namespace != *namespace);
+        let _ = fs::remove_dir_all(self.root.join(namespace.as_str()));
+    }
+
+    /// Lines as asked, oldest first; with `follow` those to come, none missing and none twice between the two.
+    pub(crate) async fn read(&self, query: LogQuery) -> Result<BoxStream<'static, LogMessage>, Error> {
+        let followed = query.follow.then(|| self.subscribe(&query.function));
+        let folder = self.folder(&query.function);
+        let (past, query) = tokio::task::spawn_blocking(move || (read_past(&folder, &query), query))
+            .await
+            .map_err(Error::internal("read the logs"))?;
+        let past = past.map_err(Error::internal("read the logs"))?;
+        let last = past.last().map(|message| message.timestamp);
+        let past = stream::iter(past);
+        Ok(match followed {
+            Some(receiver) => past.chain(to_come(receiver, query, last)).boxed(),
+            None => past.boxed(),
+        })
+    }
+
+    fn subscribe(&self, function: &FunctionId) -> broadcast::Receiver<LogMessage> {
+        let mut functions = self.lock();
+        functions.retain(|_, followers| followers.receiver_count() > 0);
+        functions.entry(function.clone()).or_insert_with(|| broadcast::Sender::new(BEHIND)).subscribe()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FunctionId, broadcast::Sender<LogMessage>>> {
+        self.functions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One replica's file.
+struct Writer {
+    instance: String,
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Writer {
+    fn open(path: PathBuf, instance: &str) -> io::Result<Self> {
+        let file = File::options().append(true).create(true).open(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { instance: instance.to_owned(), path, file, bytes })
+    }
+
+    fn write(&mut self, message: &LogMessage) -> io::Result<()> {
+        if self.bytes >= FILE_BYTES {
+            fs::rename(&self.path, rotated(&self.path))?;
+            *self = Self::open(std::mem::take(&mut self.path), &self.instance)?;
+        }
+        let line = format!("{} {}", message.timestamp, message.text);
+        self.bytes += line.len() as u64;
+        self.file.write_all(line.as_bytes())
+    }
+}
+
+fn rotated(path: &Path) -> PathBuf {
+    path.with_extension("log.1")
+}
+
+/// The next line, cut at the bound; what is beyond it becomes a line of its own. False at the end.
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<bool> {
+    loop {
+        let bytes = reader.fill_buf().await?;
+        if bytes.is_empty() {
+            return Ok(!line.is_empty());
+        }
+        let room = &bytes[..bytes.len().min(LINE_BYTES - line.len())];
+        let end = room.iter().position(|&byte| byte == b'\n').map(|index| index + 1);
+        let taken = end.unwrap_or(room.len());
+        line.extend_from_slice(&room[..taken]);
+        reader.consume(taken);
+        if end.is_some() || line.len() == LINE_BYTES {
+            return Ok(true);
+        }
+    }
+}
+
+/// Makes room for one more replica's file.
+fn forget_oldest(folder: &Path) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            files.push((fs::metadata(&path)?.modified()?, path));
+        }
+    }
+    files.sort();
+    let surplus = files.len().saturating_sub(INSTANCES - 1);
+    for (_, path) in &files[..surplus] {
+        fs::remove_file(path)?;
+        let _ = fs::remove_file(rotated(path));
+    }
+    Ok(())
+}
+
+fn read_past(folder: &Path, query: &LogQuery) -> io::Result<Vec<LogMessage>> {
+    let mut messages = Vec::new();
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(messages),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let Some((instance, _)) = name.split_once(".log") else { continue };
+        for line in io::BufReader::new(File::open(&path)?).split(b'\n') {
+            messages.extend(parse(query, instance, &line?).filter(|message| wanted(query, message)));
+        }
+    }
+    messages.sort_by_key(|message| message.timestamp);
+    let tail = query.tail.map_or(usize::MAX, |tail| usize::try_from(tail.get()).unwrap_or(usize::MAX));
+    Ok(messages.split_off(messages.len().saturating_sub(tail)))
+}
+
+fn parse(query: &LogQuery, instance: &str, line: &[u8]) -> Option<LogMessage> {
+    let line = String::from_utf8_lossy(line);
+    let (timestamp, text) = line.split_once(' ')?;
+    Some(LogMessage {
+        name: query.function.name.to_string(),
+        namespace: query.function.namespace.to_string(),
+        instance: instance.to_owned(),
+        timestamp: timestamp.parse().ok()?,
+        text: format!("{text}\n"),
+    })
+}
+
+fn wanted(query: &LogQuery, message: &LogMessage) -> bool {
+    query.instance.as_ref().is_none_or(|instance| *instance == message.instance)
+        && query.since.is_none_or(|since| message.timestamp >= since)
+}
+
+fn to_come(
+    receiver: broadcast::Receiver<LogMessage>,
+    query: LogQuery,
+    last: Option<Timestamp>,
+) -> BoxStream<'static, LogMessage> {
+    let name = (query.function.name.to_string(), query.function.namespace.to_string());
+    let messages = BroadcastStream::new(receiver).map(move |received| match received {
+        Ok(message) => message,
+        Err(BroadcastStreamRecvError::Lagged(lines)) => LogMessage {
+            name: name.0.clone(),
+            namespace: name.1.clone(),
+            instance: String::new(),
+            timestamp: Timestamp::now(),
+            text: format!("{lines} lines were skipped: they came faster than they were read\n"),
+        },
+    });
+    let new = messages.filter(move |message| {
+        let new = last.is_none_or(|last| message.timestamp > last)
+            && (message.instance.is_empty() || wanted(&query, message));
+        std::future::ready(new)
+    });
+    new.boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(name: &str) -> LogQuery {
+        let function = FunctionId::parse(name, &Namespace::default()).unwrap();
+        LogQuery { function, instance: None, tail: None, since: None, follow: false }
+    }
+
+    async fn texts(logs: &Logs, query: LogQuery) -> Vec<String> {
+        logs.read(query).await.unwrap().map(|message| message.text).collect().await
+    }
+
+    #[tokio::test]
+    async fn lines_are_read_back_by_time_tail_and_instance() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path());
+        let function = query("f").function;
+        for (instance, text) in [("a", "1\n"), ("b", "2"), ("a", "3 4\n")] {
+            logs.append(&function, instance, text);
+        }
+        assert_eq!(texts(&logs, query("f")).await, ["1\n", "2\n", "3 4\n"]);
+        assert_eq!(texts(&logs, LogQuery { tail: 1.try_into().ok(), ..query("f") }).await, ["3 4\n"]);
+        let of_b = LogQuery { instance: Some("b".into()), ..query("f") };
+        assert_eq!(texts(&logs, of_b).await, ["2\n"]);
+        assert!(texts(&logs, query("f.dev")).await.is_empty());
+        logs.remove(&function);
+        assert!(texts(&logs, query("f")).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn followers_get_past_and_new_lines_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path());
+        let function = query("f").function;
+        logs.append(&function, "a", "past");
+        let mut lines = logs.read(LogQuery { follow: true, ..query("f") }).await.unwrap();
+        logs.append(&function, "b", "new");
+        assert_eq!(lines.next().await.unwrap().text, "past\n");
+        assert_eq!(lines.next().await.unwrap().text, "new\n");
+        logs.remove(&function);
+        assert!(lines.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn files_and_their_number_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::new(folder.path());
+        let function = query("f").function;
+        let line = "x".repeat(LINE_BYTES - 1);
+        for instance in 0..20 {
+            logs.append(&function, &format!("i{instance}"), &line);
+        }
+        for _ in 0..100 {
+            logs.append(&function, "i19", &line);
+        }
+        let files: Vec<_> = fs::read_dir(logs.folder(&function)).unwrap().map(|f| f.unwrap()).collect();
+        assert!(files.len() <= INSTANCES + 1, "{}", files.len());
+        let bytes: u64 = files.iter().map(|file| file.metadata().unwrap().len()).sum();
+        assert!(bytes < 4 * FILE_BYTES, "{bytes}");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_cut() {
+        let endless = vec![b'x'; LINE_BYTES + 3];
+        let mut reader = BufReader::new(endless.as_slice());
+        let mut lengths = Vec::new();
+        let mut line = Vec::new();
+        while read_line(&mut reader, &mut line).await.unwrap() {
+            lengths.push(line.len());
+            line.clear();
+        }
+        assert_eq!(lengths, [LINE_BYTES, 3]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Memory limits: a cgroup a replica where we may make one, else a limit on each process's data.
+//!
+//! Version 1 of cgroups is used where its memory controller is mounted, version 2 where ours is enabled for children.
+//! `RLIMIT_DATA` is the fallback, never `RLIMIT_AS`: node reserves far more than it uses.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How limits are set here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// The folder that holds a cgroup a replica, and the file that limits one.
+    cgroups: Option<(PathBuf, &'static str)>,
+}
+
+/// What the watchdog is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// To join the cgroup with this `cgroup.procs`.
+    Cgroup(PathBuf),
+    /// To limit its data.
+    Data,
+}
+
+impl Memory {
+    /// Finds out what is allowed; `name` tells this platform's cgroups from others'.
+    pub(crate) fn detect(name: &str) -> Self {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let cgroups = candidates(&own, &mounts).into_iter().find_map(|(parent, limit)| {
+            let folder = parent.join(name);
+            usable(&folder, limit).then_some((folder, limit))
+        });
+        Self { cgroups }
+    }
+
+    /// Makes the replica's cgroup, if that is how it is done here.
+    pub(crate) fn limit(&self, instance: &str, bytes: u64) -> io::Result<Limit> {
+        let Some((folder, file)) = &self.cgroups else { return Ok(Limit::Data) };
+        let own = folder.join(instance);
+        fs::create_dir_all(&own)?;
+        fs::write(own.join(file), bytes.to_string())?;
+        // Without swap accounting the file is not there, and there is nothing to do.
+        let _ = match *file {
+            "memory.max" => fs::write(own.join("memory.swap.max"), "0"),
+            _ => fs::write(own.join("memory.memsw.limit_in_bytes"), bytes.to_string()),
+        };
+        Ok(Limit::Cgroup(own.join("cgroup.procs")))
+    }
+
+    /// Removes the replica's cgroup, if it had one.
+    pub(crate) fn remove(&self, instance: &str) {
+        if let Some((folder, _)) = &self.cgroups {
+            let _ = fs::remove_dir(folder.join(instance));
+        }
+    }
+
+    /// Removes all that this platform made.
+    pub(crate) fn remove_all(&self) {
+        let Some((folder, _)) = &self.cgroups else { return };
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(entry.path());
+        }
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+/// Whether a limit can be set in a cgroup made there.
+fn usable(folder: &Path, limit: &str) -> bool {
+    let probe = folder.join("probe");
+    let made = fs::create_dir_all(&probe).is_ok() && fs::write(probe.join(limit), "1073741824").is_ok();
+    let _ = fs::remove_dir(&probe);
+    if !made {
+        let _ = fs::remove_dir(folder);
+    }
+    made
+}
+
+/// Our own cgroup's folder, in version 1's memory hierarchy and in version 2's, with the file that sets a limit.
+fn candidates(own: &str, mounts: &str) -> Vec<(PathBuf, &'static str)> {
+    let path = |controller: &str| {
+        own.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            let found = controllers.split(',').any(|name| name == controller);
+            found.then(|| path.trim_start_matches('/').to_owned())
+        })
+    };
+    let mount = |kind: &str, option: &str| {
+        mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            let (point, found, options) = (fields.next()?, fields.next()?, fields.next()?);
+            let matches = found == kind && (option.is_empty() || options.split(',').any(|o| o == option));
+            matches.then(|| PathBuf::from(point))
+        })
+    };
+    let v1 = mount("cgroup", "memory").zip(path("memory"));
+    let v2 = mount("cgroup2", "").zip(path(""));
+    let v1 = v1.map(|(point, path)| (point.join(path), "memory.limit_in_bytes"));
+    let v2 = v2.map(|(point, path)| (point.join(path), "memory.max"));
+    v1.into_iter().chain(v2).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_hierarchies_are_found_where_they_are_mounted() {
+        let own = "4:memory:/process/7\n1:name=systemd:/\n0::/user.slice/x.scope\n";
+        let mounts = "cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0\n\
+                      cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n";
+        assert_eq!(
+            candidates(own, mounts),
+            [
+                ("/sys/fs/cgroup/memory/process/7".into(), "memory.limit_in_bytes"),
+                ("/sys/fs/cgroup/unified/user.slice/x.scope".into(), "memory.max"),
+            ]
+        );
+        assert_eq!(
+            candidates("0::/\n", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"),
+            [("/sys/fs/cgroup/".into(), "memory.max")]
+        );
+        assert!(candidates("", "").is_empty());
+    }
+}

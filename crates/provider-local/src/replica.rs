@@ -1,0 +1,107 @@
+//! The life of one replica: start its watchdog, tell when it is ready, notice its end, stop it when told.
+//!
+//! Stopping loses nothing: the replica has left the routes before; here the last invocation in flight is waited for,
+//! bounded by the function's timeout, then the watchdog drains and, if it does not, is killed with all below it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use faas_process::{Child, Signal};
+use faas_provider::{Address, Replica};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::launch::{Launch, Launcher, Started};
+use crate::supervisor::{Ended, Supervisor};
+
+/// Beyond the function's timeout, for answers that are being written.
+const GRACE: Duration = Duration::from_secs(2);
+/// A watchdog without requests ends much faster than this.
+const TERM_LIMIT: Duration = Duration::from_secs(5);
+
+/// Runs until the replica has ended, and reports it unless it was told to stop.
+pub(crate) async fn run(supervisor: Supervisor, launcher: Arc<Launcher>, launch: Launch, limit: Duration) {
+    let function = launch.record.function.clone();
+    let reason = match launcher.start(&launch).await {
+        Ok(started) => {
+            let reason = Life { supervisor: &supervisor, launch: &launch, limit }.live(started).await;
+            launcher.clean(&launch).await;
+            reason
+        }
+        Err(error) => {
+            launcher.clean(&launch).await;
+            Some(error)
+        }
+    };
+    if let Some(reason) = reason.filter(|_| supervisor.expects(&function, &launch.instance)) {
+        tracing::warn!(%function, replica = launch.instance, reason, "replica ended");
+        launcher.logs.append(&function, &launch.instance, &format!("{reason}\n"));
+        supervisor.ended(&function, &Ended { instance: launch.instance, reason });
+    }
+}
+
+struct Life<'a> {
+    supervisor: &'a Supervisor,
+    launch: &'a Launch,
+    limit: Duration,
+}
+
+impl Life<'_> {
+    /// Why it ended; `None` if it was told to.
+    async fn live(&self, started: Started) -> Option<String> {
+        let Started { child, control, socket } = started;
+        let mut lines = BufReader::new(control).lines();
+        let replica = tokio::select! {
+            line = lines.next_line() => match line.ok().flatten().as_deref() {
+                Some("ready") => Replica::new(self.launch.instance.clone(), Address::Unix(socket)),
+                other => return Some(self.end(&child, other.map(str::to_owned)).await),
+            },
+            () = self.launch.stop.cancelled() => {
+                self.stop(&child).await;
+                return None;
+            }
+        };
+        self.supervisor.ready(&self.launch.record.function, &self.launch.instance, Arc::clone(&replica));
+        tracing::debug!(function = %self.launch.record.function, replica = self.launch.instance, "ready");
+        tokio::select! {
+            reason = self.watch(&child, &mut lines) => Some(reason),
+            () = self.launch.stop.cancelled() => {
+                self.retire(&replica).await;
+                self.stop(&child).await;
+                None
+            }
+        }
+    }
+
+    /// Waits for the end of a ready replica.
+    async fn watch(&self, child: &Child, lines: &mut Lines<BufReader<UnixStream>>) -> String {
+        let line = lines.next_line().await.ok().flatten();
+        self.end(child, line).await
+    }
+
+    /// The watchdog said why, or closed its side without a word.
+    async fn end(&self, child: &Child, line: Option<String>) -> String {
+        let status = timeout(TERM_LIMIT, child.wait()).await;
+        match (line.as_deref().and_then(|line| line.strip_prefix("failed: ")), status) {
+            (Some(reason), _) => reason.to_owned(),
+            (None, Ok(Ok(status))) => format!("watchdog ended: {status}"),
+            (None, _) => "watchdog closed its control connection".to_owned(),
+        }
+    }
+
+    /// Waits for the last invocation, unless the platform itself is stopping: then the gateway has drained before.
+    async fn retire(&self, replica: &Replica) {
+        let drained = timeout(self.limit + GRACE, replica.retire());
+        self.supervisor.stopping().run_until_cancelled(drained).await;
+    }
+
+    async fn stop(&self, child: &Child) {
+        let _ = child.kill_group(Signal::TERM);
+        if timeout(TERM_LIMIT, child.wait()).await.is_err() {
+            tracing::warn!(replica = self.launch.instance, "watchdog did not end when told and is killed");
+            let _ = child.kill_group(Signal::KILL);
+            let _ = timeout(TERM_LIMIT, child.wait()).await;
+        }
+    }
+}
