@@ -7,6 +7,8 @@
 //! It does not become: a place for HTTP statuses (the gateway's edge maps [`Error`]), scaling decisions, or types of
 //! one platform.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod route;
 

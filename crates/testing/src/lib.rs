@@ -1,1 +1,26 @@
-//! To come.
+//! Fixtures for tests: a whole platform from the real binaries, in a folder of its own, on ports of its own.
+//!
+//! Everything it starts ends with it. It does not become: a mock of anything. Failures panic, saying what was seen.
+#![allow(clippy::panic, clippy::expect_used, reason = "a fixture that fails is a failed test")]
+
+mod command;
+mod http;
+mod platform;
+
+pub use command::{Faas, Output};
+pub use http::{Answer, Http};
+pub use platform::{Options, Platform, binary};
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` gives something, looking every few milliseconds; panics after a minute.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited a minute for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,56 @@
+# Thin: each target is a cargo command or a script beside it. All of them set up what they need.
+
+# Outside the tree, so that a fresh clone builds as fast as the last one.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faas/target
+export FAAS_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
+
+TARGET := x86_64-unknown-linux-gnu
+ifeq ($(shell uname -m),aarch64)
+TARGET := aarch64-unknown-linux-gnu
+endif
+PREFIX ?= /usr/local
+STATIC := RUSTFLAGS="-C target-feature=+crt-static"
+CARGO := cargo
+QUICK := $(CARGO_TARGET_DIR)/$(TARGET)/quick
+RELEASE := $(CARGO_TARGET_DIR)/$(TARGET)/release
+
+.PHONY: build run test lint bench soak install clean help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+build: ## release binaries, static, in bin/
+	@echo "Building the release binaries; a first build takes about ten minutes on two cores."
+	$(STATIC) $(CARGO) build --release --target $(TARGET) -p faas-cli -p faas-watchdog
+	@mkdir -p bin && install $(RELEASE)/faas $(RELEASE)/faas-watchdog bin/ && ls -l bin
+
+run: ## build quickly and start `faas serve`; Ctrl-C ends it
+	@echo "Building faas; a first build takes a few minutes on two cores, the next one seconds."
+	$(STATIC) $(CARGO) build --profile quick --target $(TARGET) -p faas-cli -p faas-watchdog
+	@mkdir -p bin && install $(QUICK)/faas $(QUICK)/faas-watchdog bin/
+	@echo; echo "To use the command line in another terminal:"; echo
+	@echo "  export PATH=\"$(CURDIR)/bin:\$$PATH\""; echo
+	@exec bin/faas serve
+
+test: ## unit, property, service, process and end-to-end tests
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+lint: ## formatting, clippy, documentation, layering
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+bench: build ## measure what SPECIFICATION.md states; exit 1 if a bound is missed
+	$(CARGO) run --release -p faas-bench -- --bin-dir bin
+
+soak: ## the crash test, for long
+	FAAS_SOAK_ROUNDS=500 $(CARGO) test -p faas-e2e --test crash -- --nocapture
+
+install: build ## install faas, faas-watchdog and the link faas-cli in PREFIX/bin
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install bin/faas bin/faas-watchdog $(DESTDIR)$(PREFIX)/bin/
+	ln -sf faas $(DESTDIR)$(PREFIX)/bin/faas-cli
+
+clean: ## remove what was built
+	rm -rf bin "$(CARGO_TARGET_DIR)"

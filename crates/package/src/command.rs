@@ -1,0 +1,116 @@
+//! How an unpacked package is run: the command and environment for the watchdog.
+//!
+//! The watchdog splits `fprocess` on single spaces and knows no quoting (that is the peers' contract), while a data
+//! folder or an interpreter may well have a space in its path. So [`RunPlan::fprocess`] joins the words when none has
+//! a space; else the words travel as environment variables and `fprocess` is a shell that executes them, written
+//! with tabs: the same for every watchdog, and one `exec` of `sh` dearer, only there.
+//!
+//! The handler's working directory is `function/`; the caller sets it, and everything else of the environment.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::{FUNCTION, Interpreter, Manifest, Runtime, Signature};
+
+#[cfg(test)]
+mod tests;
+
+/// Tells an HTTP runtime on which Unix socket to listen.
+pub const HTTP_SOCKET_VARIABLE: &str = "FAAS_HTTP_SOCKET";
+
+/// `/bin/sh` reads these words from the environment when one of them has a space.
+const WORD_VARIABLE: &str = "FAAS_FPROCESS_";
+
+/// The watchdog's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A process per request, standard input to standard output.
+    Fork,
+    /// A process that serves HTTP.
+    Http,
+}
+
+impl Mode {
+    /// The word for the watchdog's variable `mode`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fork => "fork",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Where things are on this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout<'a> {
+    /// The unpacked package.
+    pub package: &'a Path,
+    /// Where [`runtime_files`](crate::runtime_files) were written.
+    pub runtimes: &'a Path,
+    /// A folder that only this replica writes to: Python keeps its byte code there. None: it keeps none.
+    pub scratch: Option<&'a Path>,
+}
+
+/// How to run a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPlan {
+    /// The watchdog's mode.
+    pub mode: Mode,
+    /// Absolute program and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables of the handler beside those of the function.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Where the handler runs: `function/` of the package.
+    pub working_directory: PathBuf,
+}
+
+impl RunPlan {
+    /// The watchdog's `fprocess`, and variables that must go with it.
+    pub fn fprocess(&self) -> (OsString, Vec<(OsString, OsString)>) {
+        let has_space = |word: &OsString| word.is_empty() || word.as_encoded_bytes().contains(&b' ');
+        if !self.command.iter().any(has_space) {
+            return (self.command.join(OsStr::new(" ")), Vec::new());
+        }
+        let mut script = String::from("exec");
+        let mut variables = Vec::new();
+        for (index, word) in self.command.iter().enumerate() {
+            let _ = write!(script, "\t\"${WORD_VARIABLE}{index}\"");
+            variables.push((format!("{WORD_VARIABLE}{index}").into(), word.clone()));
+        }
+        (format!("/bin/sh -c {script}").into(), variables)
+    }
+}
+
+/// Plans the start of a package. `interpreter` is what [`resolve`](crate::resolve) found for the manifest's runtime;
+/// a binary needs none.
+pub fn run_plan(manifest: &Manifest, interpreter: Option<&Interpreter>, layout: &Layout<'_>) -> RunPlan {
+    let working_directory = layout.package.join(FUNCTION);
+    let mode = if manifest.signature == Signature::Http { Mode::Http } else { Mode::Fork };
+    let mut command: Vec<OsString> = interpreter.iter().map(|found| found.program.clone().into()).collect();
+    let mut environment = Vec::new();
+    match manifest.runtime {
+        Runtime::Python3 => {
+            let file = if mode == Mode::Http { "http.py" } else { "fork.py" };
+            environment.extend(python_options(&mut command, layout.scratch));
+            command
+                .extend([layout.runtimes.join("python").join(file).into(), manifest.handler.clone().into()]);
+        }
+        Runtime::Node => {
+            let file = layout.runtimes.join("node/http.js");
+            command.extend([file.into(), manifest.handler.clone().into()]);
+        }
+        Runtime::Bash | Runtime::Binary => command.push(working_directory.join(&manifest.handler).into()),
+    }
+    RunPlan { mode, command, environment, working_directory }
+}
+
+/// The user's site-packages are no part of a package (`-s`); the function's own PYTHON* variables hold. Byte code goes to
+/// the replica's own folder, so that only its first request compiles, or nowhere (`-B`).
+fn python_options(command: &mut Vec<OsString>, scratch: Option<&Path>) -> Option<(OsString, OsString)> {
+    command.push("-s".into());
+    if scratch.is_none() {
+        command.push("-B".into());
+    }
+    scratch.map(|scratch| ("PYTHONPYCACHEPREFIX".into(), scratch.join("pycache").into()))
+}

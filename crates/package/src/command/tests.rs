@@ -1,0 +1,77 @@
+use std::process::Command;
+
+use super::*;
+
+fn interpreter(program: &str) -> Interpreter {
+    Interpreter { program: program.into(), version: "3.11".into(), readable: Vec::new() }
+}
+
+fn layout(scratch: Option<&Path>) -> Layout<'_> {
+    Layout { package: Path::new("/data/p"), runtimes: Path::new("/data/r"), scratch }
+}
+
+#[test]
+fn every_runtime_has_its_command() {
+    for (runtime, signature, handler, program, mode, expected) in [
+        (
+            Runtime::Python3,
+            Signature::Openfaas,
+            "handler.handle",
+            Some("/usr/bin/python3.11"),
+            Mode::Fork,
+            "/usr/bin/python3.11 -s -B /data/r/python/fork.py handler.handle",
+        ),
+        (
+            Runtime::Python3,
+            Signature::Http,
+            "handler.handle",
+            Some("/usr/bin/python3.11"),
+            Mode::Http,
+            "/usr/bin/python3.11 -s -B /data/r/python/http.py handler.handle",
+        ),
+        (
+            Runtime::Node,
+            Signature::Http,
+            "handler",
+            Some("/usr/bin/node"),
+            Mode::Http,
+            "/usr/bin/node /data/r/node/http.js handler",
+        ),
+        (
+            Runtime::Bash,
+            Signature::Stdin,
+            "handler.sh",
+            Some("/usr/bin/bash"),
+            Mode::Fork,
+            "/usr/bin/bash /data/p/function/handler.sh",
+        ),
+        (Runtime::Binary, Signature::Stdin, "run", None, Mode::Fork, "/data/p/function/run"),
+        (Runtime::Binary, Signature::Http, "run", None, Mode::Http, "/data/p/function/run"),
+    ] {
+        let manifest = Manifest::new(runtime, signature, handler);
+        let plan = run_plan(&manifest, program.map(interpreter).as_ref(), &layout(None));
+        assert_eq!((plan.mode, plan.fprocess()), (mode, (expected.into(), Vec::new())));
+        assert_eq!(plan.working_directory, Path::new("/data/p/function"));
+    }
+}
+
+#[test]
+fn byte_code_goes_to_the_replicas_own_folder() {
+    let manifest = Manifest::new(Runtime::Python3, Signature::Openfaas, "handler.handle");
+    let plan = run_plan(&manifest, Some(&interpreter("/p")), &layout(Some(Path::new("/tmp/x"))));
+    assert_eq!(plan.environment, [("PYTHONPYCACHEPREFIX".into(), "/tmp/x/pycache".into())]);
+    assert!(!plan.command.contains(&"-B".into()));
+}
+
+#[test]
+fn words_with_spaces_survive_a_split_on_spaces() {
+    let command = ["/usr/bin/printf", "<%s>", "a b", "", "\"$HOME\" `x`", "c"].map(OsString::from).to_vec();
+    let plan =
+        RunPlan { mode: Mode::Fork, command, environment: Vec::new(), working_directory: PathBuf::new() };
+    let (fprocess, environment) = plan.fprocess();
+    let fprocess = fprocess.into_string().unwrap();
+    let words: Vec<&str> = fprocess.split(' ').collect();
+    let (program, arguments) = words.split_first().unwrap();
+    let output = Command::new(program).args(arguments).envs(environment).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "<a b><><\"$HOME\" `x`><c>");
+}

@@ -1,0 +1,1 @@
+//! What only the whole platform can show; all of it is in `tests/`.
