@@ -16,12 +16,12 @@ mod replica;
 mod store;
 mod supervisor;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use faas_api::{Namespace, Version};
 
+pub use packages::Interpreters;
 pub use provider::{Local, StartError};
 
 /// What the provider is told at start.
@@ -31,8 +31,6 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The watchdog's executable.
     pub watchdog: PathBuf,
-    /// Where interpreters are looked for, as `PATH` writes it.
-    pub search_path: OsString,
     /// The namespace that always exists.
     pub namespace: Namespace,
     /// Bounds an invocation of a function that has no timeout of its own.

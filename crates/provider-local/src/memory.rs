@@ -24,7 +24,8 @@ pub(crate) enum Limit {
 }
 
 impl Memory {
-    /// Finds out what is allowed; `name` tells this platform's cgroups from others'.
+    /// Finds out what is allowed, and removes what an earlier run left under this `name`, which tells this platform's
+    /// cgroups from others'.
     pub(crate) fn detect(name: &str) -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
@@ -32,7 +33,9 @@ impl Memory {
             let folder = parent.join(name);
             usable(&folder, limit).then_some((folder, limit))
         });
-        Self { cgroups }
+        let memory = Self { cgroups };
+        memory.remove_all();
+        memory
     }
 
     /// Makes the replica's cgroup, if that is how it is done here.
@@ -56,7 +59,7 @@ impl Memory {
         }
     }
 
-    /// Removes all that this platform made.
+    /// Removes all that this platform made and that no process is in.
     pub(crate) fn remove_all(&self) {
         let Some((folder, _)) = &self.cgroups else { return };
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -157,13 +157,13 @@ impl Packages {
     }
 }
 
-/// What was found at start. Looking for one may run it, which a process with a [`Spawner`](faas_process::Spawner) must
-/// not do by itself.
-pub(crate) struct Interpreters(Vec<(Runtime, Result<Option<Interpreter>, NotFound>)>);
+/// What runs packages on this machine, found at start: looking for one may run it, which a process with a
+/// [`Spawner`](faas_process::Spawner) must not do by itself.
+pub struct Interpreters(Vec<(Runtime, Result<Option<Interpreter>, NotFound>)>);
 
 impl Interpreters {
-    /// Looks for all of them at once; a version manager's shim takes 0.2 s to say what it stands for.
-    pub(crate) fn find(search_path: &OsStr) -> Self {
+    /// Looks for all of them in `search_path`, as `PATH` writes it, at once; a version manager's shim takes 0.2 s to say what it stands for.
+    pub fn find(search_path: &OsStr) -> Self {
         let runtimes = [Runtime::Python3, Runtime::Node, Runtime::Bash];
         Self(std::thread::scope(|scope| {
             let searches =

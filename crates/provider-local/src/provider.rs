@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use faas_api::{
     Digest, FunctionDeployment, FunctionId, FunctionNamespace, FunctionStatus, LogMessage, Namespace,
     ProviderInfo,
 };
-use faas_process::{Orphans, Spawner};
+use faas_process::Spawner;
 use faas_provider::{Error, LogQuery, PackageBody, Provider, RouteSink};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
 
 use crate::Config;
@@ -91,14 +92,19 @@ struct Inner {
 }
 
 impl Local {
-    /// Opens the data directory and starts every function in it. Its lock is the caller's. Needs a runtime.
-    pub fn start(config: Config) -> Result<Self, StartError> {
+    /// Opens the data directory and starts every function in it. Its lock is the caller's. The spawner is the process's
+    /// only one and kills orphans; the interpreters were found before it was started.
+    pub async fn start(
+        config: Config,
+        interpreters: Interpreters,
+        spawner: Spawner,
+    ) -> Result<Self, StartError> {
         let io = |what| move |source| StartError::Io { what, source };
         if config.data_dir.as_os_str().len() > DATA_DIR_BYTES {
             return Err(StartError::PathTooLong(config.data_dir));
         }
-        let interpreters = Interpreters::find(&config.search_path);
-        let isolation = isolation(&config.watchdog)
+        let isolation = isolation(&spawner, &config.watchdog)
+            .await
             .map_err(|source| StartError::Watchdog { path: config.watchdog.clone(), source })?;
         make_private(&config.data_dir).map_err(io("make a folder"))?;
         empty(&config.data_dir.join("replicas")).map_err(io("remove what earlier replicas left"))?;
@@ -109,7 +115,6 @@ impl Local {
         let (records, known) = (store.functions()?, store.packages()?);
         let packages =
             Packages::open_all(&config.data_dir, interpreters, known).map_err(io("open the packages"))?;
-        let spawner = Spawner::start(Orphans::Kill, || Ok(())).map_err(io("start the spawning thread"))?;
         let local = Self::assemble(config, isolation, Database::new(store), packages, spawner);
         for record in records {
             local.0.supervisor.put(record);
@@ -135,7 +140,7 @@ impl Local {
         let (packages, logs) = (Arc::new(packages), Arc::new(Logs::new(&config.data_dir)));
         let namespace = config.namespace.clone();
         let launcher = Launcher {
-            memory: Memory::detect(&format!("faas-{}", std::process::id())),
+            memory: Memory::detect(&cgroup_name(&config.data_dir)),
             config: Arc::new(config),
             spawner,
             packages: Arc::clone(&packages),
@@ -454,9 +459,22 @@ fn tagged(image: &str) -> String {
 }
 
 /// What keeps handlers apart here, in the watchdog's words.
-fn isolation(watchdog: &Path) -> io::Result<String> {
-    let output = Command::new(watchdog).arg("--isolation").output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+async fn isolation(spawner: &Spawner, watchdog: &Path) -> io::Result<String> {
+    let (output, input) = io::pipe()?;
+    let mut command = Command::new(watchdog);
+    command.arg("--isolation").stdin(Stdio::null()).stdout(input);
+    let child = spawner.spawn(command).await?;
+    let mut text = String::new();
+    tokio::net::unix::pipe::Receiver::from_owned_fd(output.into())?.read_to_string(&mut text).await?;
+    child.wait().await?;
+    Ok(text.trim().to_owned())
+}
+
+/// One data directory, one name.
+fn cgroup_name(data_dir: &Path) -> String {
+    use sha2::Digest as _;
+    let hash: [u8; 32] = sha2::Sha256::digest(data_dir.as_os_str().as_encoded_bytes()).into();
+    format!("faas-{}", &Digest::from_bytes(&hash).hex()[..12])
 }
 
 fn make_private(folder: &Path) -> io::Result<()> {

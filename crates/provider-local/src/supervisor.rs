@@ -198,6 +198,7 @@ impl Supervisor {
         if tokio::time::timeout(STOP_LIMIT, self.0.replicas.wait()).await.is_err() {
             tracing::warn!("replicas did not stop in time and are killed");
         }
+        self.0.launcher.memory.remove_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

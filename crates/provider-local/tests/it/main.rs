@@ -1,0 +1,4 @@
+//! The local provider with real watchdogs, handlers and files.
+
+mod conformance;
+mod support;
