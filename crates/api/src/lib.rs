@@ -17,6 +17,7 @@ mod name;
 mod namespace;
 mod quantity;
 mod secret;
+pub mod stack;
 
 pub use digest::{Digest, InvalidDigest};
 pub use duration::{InvalidDuration, format_duration, parse_duration};

@@ -90,7 +90,12 @@ impl Spawned {
         })?;
         family.own().insert(pid.as_raw_nonzero().get());
         let leader = Leader { pid, pidfd, family: Arc::clone(family) };
-        Ok(Self { leader, stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() })
+        Ok(Self {
+            leader,
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The spawner in real processes. Orphans belong to a process as a whole, so each scenario runs in one of its own:
 //! this binary again, told by a variable to run the body.
 
+#![expect(clippy::unwrap_used, reason = "a test helper that cannot go on has failed its test")]
+
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
@@ -16,7 +18,8 @@ fn in_own_process<F: Future<Output = ()>>(name: &str, scenario: impl FnOnce() ->
     #[expect(clippy::disallowed_methods, reason = "how the outer process talks to the inner one")]
     if std::env::var_os(INSIDE).is_none() {
         let program = std::env::current_exe().unwrap();
-        let output = Command::new(program).args([name, "--exact", "--nocapture"]).env(INSIDE, "1").output().unwrap();
+        let output =
+            Command::new(program).args([name, "--exact", "--nocapture"]).env(INSIDE, "1").output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
@@ -110,7 +113,8 @@ fn no_status_is_stolen_and_no_zombie_left_after_hundreds() {
             let spawner = spawner.clone();
             tasks.spawn(async move {
                 // Every one also leaves an orphan that ends at about the same time.
-                let child = spawner.spawn(shell(&format!("(/bin/true &); exit {}", number % 256))).await.unwrap();
+                let child =
+                    spawner.spawn(shell(&format!("(/bin/true &); exit {}", number % 256))).await.unwrap();
                 assert_eq!(child.wait().await.unwrap().code(), Some(number % 256));
             });
         }

@@ -1,0 +1,148 @@
+//! Gateway and local provider together, from start to drain.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use faas_api::{Namespace, Version};
+use faas_daemon::{Admin, Shutdown};
+use faas_gateway::Gateway;
+use faas_process::{Orphans, Spawner};
+use faas_provider_local::{Interpreters, Local};
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+
+use super::data_dir::{Credentials, DataDir};
+use crate::failure::failure;
+use crate::output;
+
+/// Invocations of one function that may wait for its first replica.
+const MOST_WAITING: usize = 1024;
+/// The watchdog's name, beside our own executable.
+const WATCHDOG: &str = "faas-watchdog";
+
+/// All that was made ready before the runtime.
+pub(super) struct Parts {
+    pub(super) program: String,
+    pub(super) listener: TcpListener,
+    pub(super) admin: TcpListener,
+    pub(super) data_dir: DataDir,
+    pub(super) credentials: Credentials,
+    pub(super) search_path: OsString,
+    pub(super) upstream_timeout: Duration,
+}
+
+pub(super) fn run(parts: Parts) -> anyhow::Result<()> {
+    // Finding an interpreter may run it, which only the spawner may do once there is one.
+    let interpreters = Interpreters::find(&parts.search_path);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(parts, interpreters));
+    // What is left is cut off; it had its time to drain.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
+    let shutdown = Shutdown::on_signals()?;
+    let spawner = Spawner::start(Orphans::Kill, || Ok(())).context("cannot start the spawning thread")?;
+    let local = Local::start(provider_config(&parts)?, interpreters, spawner)
+        .await
+        .map_err(|error| failure(chain(&error)))?;
+    let registry = Registry::new();
+    let gateway = Gateway::new(gateway_config(&parts), Arc::new(local.clone()), &registry)?;
+    let admin = Admin::new(registry, {
+        let gateway = gateway.clone();
+        Arc::new(move || gateway.collect())
+    });
+    let address = parts.listener.local_addr()?;
+    let (listener, admin_listener) = (from_std(parts.listener)?, from_std(parts.admin)?);
+    let stop_admin = CancellationToken::new();
+    let admin_task = tokio::spawn(admin.clone().run(admin_listener, stop_admin.clone()));
+    admin.set_ready(true);
+    output::line(&welcome(&parts.program, address, &parts.credentials))?;
+    let serving = tokio::spawn(gateway.run(listener, shutdown.clone()));
+    shutdown.drain.cancelled().await;
+    tracing::info!("draining: a second signal ends at once");
+    admin.set_ready(false);
+    serving.await.context("the gateway failed")?;
+    shutdown.abort.run_until_cancelled(local.stop()).await;
+    stop_admin.cancel();
+    let _ = admin_task.await;
+    Ok(())
+}
+
+fn from_std(listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(listener).context("cannot listen")
+}
+
+fn version() -> Version {
+    Version {
+        commit_message: String::new(),
+        sha: option_env!("FAAS_COMMIT").unwrap_or("unknown").to_owned(),
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn provider_config(parts: &Parts) -> anyhow::Result<faas_provider_local::Config> {
+    Ok(faas_provider_local::Config {
+        data_dir: parts.data_dir.path.clone(),
+        watchdog: find_watchdog()?,
+        namespace: Namespace::default(),
+        upstream_timeout: parts.upstream_timeout,
+        version: version(),
+    })
+}
+
+fn gateway_config(parts: &Parts) -> faas_gateway::Config {
+    faas_gateway::Config {
+        namespace: Namespace::default(),
+        credentials: Some(faas_gateway::Credentials::new(
+            &parts.credentials.user,
+            &parts.credentials.password.0,
+        )),
+        upstream_timeout: parts.upstream_timeout,
+        most_waiting: MOST_WAITING,
+        version: version(),
+    }
+}
+
+/// Beside this executable, links resolved: `faas-cli` may be a link in another folder.
+fn find_watchdog() -> anyhow::Result<PathBuf> {
+    let own =
+        std::env::current_exe().and_then(|path| path.canonicalize()).context("cannot find this program")?;
+    let watchdog = own.with_file_name(WATCHDOG);
+    if watchdog.is_file() {
+        return Ok(watchdog);
+    }
+    let missing = failure(format!("cannot find {WATCHDOG} at {}", watchdog.display()));
+    Err(missing.hint("it is built together with faas: copy both into one folder").into())
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn welcome(program: &str, address: SocketAddr, credentials: &Credentials) -> String {
+    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    let host = if address.is_ipv6() && !address.ip().is_unspecified() { format!("[{host}]") } else { host };
+    let url = format!("http://{host}:{}", address.port());
+    let (user, file) = (&credentials.user, credentials.password_file.display());
+    format!(
+        "faas {} is ready.
+
+  URL:            {url}
+  User:           {user}
+  Password file:  {file}
+
+Next, in another terminal, log in:
+
+  cat {file} | {program} login -g {url} -u {user} --password-stdin
+",
+        env!("CARGO_PKG_VERSION")
+    )
+}

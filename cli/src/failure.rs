@@ -1,0 +1,36 @@
+//! A fault the user can do something about: what happened, and a hint what to do.
+
+use std::fmt;
+
+/// What happened, in the contract's words where it has some, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+/// A failure with this message.
+pub(crate) fn failure(message: impl Into<String>) -> Failure {
+    Failure { message: message.into(), hint: None }
+}
+
+impl Failure {
+    /// Adds what to do; printed on a line of its own.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What to do, if anything is known.
+    pub(crate) fn as_hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

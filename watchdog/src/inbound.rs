@@ -1,0 +1,67 @@
+//! The body of a request, which nobody need read to its end.
+//!
+//! An answer that is sent while the caller still sends would be lost if the connection closed on unread bytes. So what
+//! is left of a body when it is given up is read and thrown away, for [`LINGER`] at most; then the connection closes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::EXPECT;
+use hyper::{Request, body};
+
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A body on its way in. Dropped on a runtime.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    body: Option<Incoming>,
+    /// The caller sends only when asked to, and has not been.
+    waits: bool,
+}
+
+impl Inbound {
+    pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
+        let waits = request.headers().contains_key(EXPECT);
+        request.map(|body| Self { body: Some(body), waits })
+    }
+}
+
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.waits = false;
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), body::Body::size_hint)
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream()) {
+            tokio::spawn(tokio::time::timeout(LINGER, discard(body)));
+        }
+    }
+}
+
+async fn discard(mut body: Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
+}

@@ -1,0 +1,201 @@
+//! One process per request: the classic watchdog.
+//!
+//! The body streams to standard input while output is gathered. A handler may ignore its input, close it, or exit
+//! early. Once it has exited, whoever still holds its pipes (a grandchild) has [`GRACE`] to let go; then its group is
+//! killed and the answer sent. Over its time, over its output limit, or without a client any more, the group is killed
+//! at once: dropping the child does it.
+//!
+//! Bounded: output as `output` says; a body for `marshal_request` at [`MARSHALLED`], beyond that 413.
+
+mod exchange;
+mod marshal;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use faas_api::format_duration;
+use faas_process::Spawner;
+use hyper::body::Body as _;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
+
+use self::exchange::{Failure, Input};
+use crate::answer::{self, Answer, Side, describe_exit};
+use crate::config::{self, Config};
+use crate::inbound::Inbound;
+use crate::log;
+use crate::output::Output;
+use crate::program::Program;
+use crate::{environ, server};
+
+/// How long pipes may stay open after the handler itself has exited.
+const GRACE: Duration = Duration::from_secs(1);
+/// The largest body that is held as a whole.
+const MARSHALLED: usize = 64 * 1024 * 1024;
+
+/// Forks handlers.
+#[derive(Debug)]
+pub(crate) struct Fork {
+    settings: config::Fork,
+    program: Program,
+    spawner: Spawner,
+    exec_timeout: Duration,
+    read_timeout: Duration,
+    temp: PathBuf,
+}
+
+impl Fork {
+    pub(crate) fn new(config: &Config, settings: config::Fork, program: Program, spawner: Spawner) -> Self {
+        Self {
+            settings,
+            program,
+            spawner,
+            exec_timeout: config.exec_timeout,
+            read_timeout: config.read_timeout,
+            temp: config.temp.clone(),
+        }
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Inbound>) -> Answer {
+        if !server::is_classic_method(request.method()) {
+            return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let start = Instant::now();
+        let (head, body) = request.into_parts();
+        self.log_request(&head);
+        match self.run(&head, body).await {
+            Ok((status, output)) => self.finish(&head, status, output, start.elapsed()),
+            Err(failure) => self.refuse(failure),
+        }
+    }
+
+    /// Runs one process with this request, for as long as it may.
+    async fn run(&self, head: &Parts, body: Inbound) -> Result<(ExitStatus, Output), Failure> {
+        let mut command = self.program.command();
+        if self.settings.cgi_headers {
+            command.envs(environ::variables(head, body.size_hint().exact()));
+        }
+        let running = self.exchange(command, head, body);
+        if self.exec_timeout.is_zero() {
+            return running.await;
+        }
+        tokio::time::timeout(self.exec_timeout, running).await.unwrap_or(Err(Failure::Timeout))
+    }
+
+    async fn exchange(
+        &self,
+        command: Command,
+        head: &Parts,
+        body: Inbound,
+    ) -> Result<(ExitStatus, Output), Failure> {
+        let input = if self.settings.marshal_request {
+            Input::Whole(marshal::marshal(head, body, MARSHALLED).await?)
+        } else {
+            Input::Stream(body, self.read_timeout)
+        };
+        let output = Output::new(self.temp.clone());
+        exchange::run(&self.spawner, command, input, output, self.settings.combine_output).await
+    }
+
+    fn finish(&self, head: &Parts, status: ExitStatus, output: Output, elapsed: Duration) -> Answer {
+        self.log_result(&output, elapsed);
+        let (code, before) = if status.success() {
+            (StatusCode::OK, String::new())
+        } else {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{}\n", describe_exit(status)))
+        };
+        let body = match output.into_body(&before) {
+            Ok(body) => body,
+            Err(error) => return self.refuse(Failure::Output(crate::output::Error::Spool(error))),
+        };
+        let mut answer = answer::with_body(code, body);
+        if !status.success() {
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            return answer::blame(answer, Side::Handler, &describe_exit(status));
+        }
+        if let Some(kind) = self.content_type(head) {
+            answer.headers_mut().insert(CONTENT_TYPE, kind);
+        }
+        answer::stamp_duration(&mut answer, elapsed);
+        answer
+    }
+
+    fn content_type(&self, head: &Parts) -> Option<HeaderValue> {
+        match &self.settings.content_type {
+            Some(kind) => HeaderValue::from_str(kind).ok(),
+            None => head.headers.get(CONTENT_TYPE).cloned(),
+        }
+    }
+
+    fn refuse(&self, failure: Failure) -> Answer {
+        use StatusCode as Code;
+        let (status, body, side, reason) = match failure {
+            Failure::Timeout => {
+                let reason = format!("no answer within {}", format_duration(self.exec_timeout));
+                log::line(format_args!("Killed process: {reason}"));
+                (Code::REQUEST_TIMEOUT, "Killed process.".to_owned(), Side::Handler, reason)
+            }
+            Failure::Body(reason) => (Code::BAD_REQUEST, reason.clone(), Side::Client, reason),
+            Failure::BodyTooLarge => {
+                let reason = "request body above 64 MiB cannot be marshalled".to_owned();
+                (Code::PAYLOAD_TOO_LARGE, reason.clone(), Side::Client, reason)
+            }
+            Failure::Output(crate::output::Error::TooLarge) => {
+                let reason = "output above 1 GiB".to_owned();
+                (Code::INTERNAL_SERVER_ERROR, format!("{reason}\n"), Side::Handler, reason)
+            }
+            Failure::Output(error) => internal(&error),
+            Failure::Spawn(error) => internal(&Chain("failed to start the handler", error)),
+            Failure::Wait(error) => internal(&Chain("failed to wait for the handler", error)),
+        };
+        answer::blame(answer::text(status, body), side, &reason)
+    }
+
+    fn log_request(&self, head: &Parts) {
+        log::line(format_args!("Forking fprocess."));
+        if self.settings.debug_headers {
+            for (name, value) in &head.headers {
+                let name = environ::canonical(name.as_str());
+                log::line(format_args!("{name}: {}", String::from_utf8_lossy(value.as_bytes())));
+            }
+        }
+    }
+
+    fn log_result(&self, output: &Output, elapsed: Duration) {
+        let mut text = format!("Wrote {} Bytes - Duration: {:.6}s", output.len(), elapsed.as_secs_f64());
+        if self.settings.write_debug {
+            let seconds = elapsed.as_secs_f64();
+            let shown = String::from_utf8_lossy(output.memory());
+            let _ = write!(text, "\n{}\nDuration: {seconds:.6}s", shown.trim_end_matches('\n'));
+        }
+        log::line(format_args!("{text}"));
+    }
+}
+
+/// A plain fact with the system's reason behind it.
+#[derive(Debug)]
+struct Chain(&'static str, std::io::Error);
+
+impl std::fmt::Display for Chain {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Chain {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.1)
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> (StatusCode, String, Side, String) {
+    let reason = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    log::line(format_args!("{reason}"));
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{reason}\n"), Side::Watchdog, reason)
+}

@@ -1,0 +1,11 @@
+//! The real binary: sockets, signals, children, exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that cannot go on has failed its test")]
+
+mod confinement;
+mod fork;
+mod harness;
+mod http;
+mod lifecycle;
+mod startup;
+mod supervised;
