@@ -1,1 +1,61 @@
-fn main() {}
+//! Measures what `SPECIFICATION.md` states, each number beside its reference in the same run, and exits 1 when a bound
+//! is missed. See `faas-bench --help`.
+//!
+//! Reading order: `measures` (what is measured, one file each) → `report` (the table) → `world` (the platform under
+//! measurement) → the small ones: `samples`, `process`, `child`, `load`. `handler` is this program as the HTTP function
+//! that the load goes to.
+//!
+//! It uses loopback only, temporary folders, bounded counts and times, and ends only what it started.
+
+mod args;
+mod child;
+mod handler;
+mod load;
+mod machine;
+mod measures;
+mod process;
+mod report;
+mod samples;
+mod world;
+
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use args::Args;
+
+/// Tells the fixture where the executables are.
+const BIN_DIR_VARIABLE: &str = "FAAS_TEST_BIN_DIR";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(socket) = &args.http_handler {
+        handler::run(socket)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bin_dir = args.bin_dir.canonicalize().with_context(|| format!("no folder {}", args.bin_dir.display()))?;
+    if !knows_bin_dir(&bin_dir) {
+        return Err(restart_in(&bin_dir));
+    }
+    measures::run(&Args { bin_dir, ..args })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the fixture's variable, checked once at the start")]
+fn knows_bin_dir(bin_dir: &Path) -> bool {
+    std::env::var_os(BIN_DIR_VARIABLE).as_deref() == Some(OsStr::new(bin_dir))
+}
+
+/// The fixture reads a variable, and a running process cannot change its own safely: this one starts over with it.
+fn restart_in(bin_dir: &Path) -> anyhow::Error {
+    let own = match std::env::current_exe() {
+        Ok(own) => own,
+        Err(error) => return error.into(),
+    };
+    let mut command = Command::new(own);
+    command.args(std::env::args_os().skip(1)).env(BIN_DIR_VARIABLE, bin_dir);
+    anyhow::Error::new(command.exec()).context("failed to start over")
+}

@@ -38,11 +38,11 @@ enum Command {
     /// Create a function from a template
     New(new::NewArgs),
     /// Build functions: packages, or images where the language has a Dockerfile
-    Build(build::BuildArgs),
+    Build(Box<build::BuildArgs>),
     /// Push built functions to the gateway, or to their registry
     Push(push::PushArgs),
     /// Deploy functions
-    Deploy(deploy::DeployArgs),
+    Deploy(Box<deploy::DeployArgs>),
     /// Build, push and deploy functions
     Up(Box<up::UpArgs>),
     /// Remove functions

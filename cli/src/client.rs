@@ -21,7 +21,7 @@ use crate::failure::{Failure, failure};
 use crate::output;
 
 /// How long an API call may take, as with the peers.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 /// The most of a body that is read where a whole one is wanted.
 const LARGEST_ANSWER: u64 = 64 << 20;
 
@@ -209,7 +209,7 @@ impl Client {
             self.print_request(&request);
         }
         let timeout = (!request.unlimited).then_some(self.timeout);
-        let (body, builder) = self.build(request)?;
+        let (body, builder) = self.build(request);
         let response = match body {
             Some(mut reader) => self.run(builder.body(SendBody::from_reader(reader.as_mut())), timeout),
             None => self.run(builder.body(()), timeout),
@@ -256,10 +256,7 @@ impl Client {
         })
     }
 
-    fn build<'a>(
-        &self,
-        request: Request<'a>,
-    ) -> anyhow::Result<(Option<Box<dyn Read + 'a>>, http::request::Builder)> {
+    fn build<'a>(&self, request: Request<'a>) -> (Option<Box<dyn Read + 'a>>, http::request::Builder) {
         let mut builder =
             http::Request::builder().method(request.method).uri(format!("{}{}", self.gateway, request.path));
         for (name, value) in request.headers {
@@ -275,7 +272,7 @@ impl Client {
         if let Some(length) = length.flatten() {
             builder = builder.header(header::CONTENT_LENGTH, length);
         }
-        Ok((body, builder))
+        (body, builder)
     }
 
     fn print_request(&self, request: &Request<'_>) {

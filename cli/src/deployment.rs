@@ -33,16 +33,16 @@ pub(crate) struct DeploymentFlags {
     #[arg(long)]
     pub(crate) readonly: bool,
     /// Processor promised to a replica; without a YAML file only
-    #[arg(long, value_name = "QUANTITY", default_value = "")]
+    #[arg(long, value_name = "QUANTITY", default_value = "", hide_default_value = true)]
     pub(crate) cpu_request: String,
     /// Most processor a replica may use; without a YAML file only
-    #[arg(long, value_name = "QUANTITY", default_value = "")]
+    #[arg(long, value_name = "QUANTITY", default_value = "", hide_default_value = true)]
     pub(crate) cpu_limit: String,
     /// Memory promised to a replica; without a YAML file only
-    #[arg(long, value_name = "QUANTITY", default_value = "")]
+    #[arg(long, value_name = "QUANTITY", default_value = "", hide_default_value = true)]
     pub(crate) memory_request: String,
     /// Most memory a replica may use; without a YAML file only
-    #[arg(long, value_name = "QUANTITY", default_value = "")]
+    #[arg(long, value_name = "QUANTITY", default_value = "", hide_default_value = true)]
     pub(crate) memory_limit: String,
 }
 

@@ -3,26 +3,27 @@
 //! Scripts written for the peers' client use all three. A flag that is off unless given is rewritten before clap sees
 //! it, so that its help stays plain.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use clap::{ArgAction, Command};
+use clap::{Arg, ArgAction, Command};
 
 /// Rewrites `--flag=true` to `--flag`, and leaves out `--flag=false`, up to a `--`.
-pub(crate) fn rewrite(arguments: Vec<OsString>, command: &Command) -> Vec<OsString> {
-    let mut flags = BTreeSet::new();
-    collect(command, &mut flags);
-    let mut ended = false;
+pub(crate) fn rewrite(arguments: Vec<OsString>, root: &Command) -> Vec<OsString> {
+    let (mut command, mut ended) = (root, false);
     let keep = |argument: OsString| {
         ended |= argument == "--";
-        if ended { Some(argument) } else { rewrite_one(argument, &flags) }
+        if ended {
+            return Some(argument);
+        }
+        command = argument.to_str().and_then(|name| command.find_subcommand(name)).unwrap_or(command);
+        rewrite_one(argument, command)
     };
     arguments.into_iter().filter_map(keep).collect()
 }
 
-fn rewrite_one(argument: OsString, flags: &BTreeSet<String>) -> Option<OsString> {
+fn rewrite_one(argument: OsString, command: &Command) -> Option<OsString> {
     let text = argument.to_str().unwrap_or_default();
-    let Some((flag, value)) = text.split_once('=').filter(|(flag, _)| flags.contains(*flag)) else {
+    let Some((flag, value)) = text.split_once('=').filter(|(flag, _)| is_switch(flag, command)) else {
         return Some(argument);
     };
     match parse_bool(value) {
@@ -33,17 +34,15 @@ fn rewrite_one(argument: OsString, flags: &BTreeSet<String>) -> Option<OsString>
     }
 }
 
-/// Names of all flags that take no value, as typed.
-fn collect(command: &Command, flags: &mut BTreeSet<String>) {
-    for argument in
-        command.get_arguments().filter(|argument| matches!(argument.get_action(), ArgAction::SetTrue))
-    {
-        flags.extend(argument.get_long().map(|name| format!("--{name}")));
-        flags.extend(argument.get_short().map(|name| format!("-{name}")));
-    }
-    for subcommand in command.get_subcommands() {
-        collect(subcommand, flags);
-    }
+/// Whether this command has such a flag, as typed, that takes no value.
+fn is_switch(flag: &str, command: &Command) -> bool {
+    let is_it = |argument: &Arg| match flag.strip_prefix("--") {
+        Some(long) => argument.get_long() == Some(long),
+        None => argument.get_short().is_some_and(|short| flag == format!("-{short}")),
+    };
+    let mut switches =
+        command.get_arguments().filter(|argument| matches!(argument.get_action(), ArgAction::SetTrue));
+    switches.any(is_it)
 }
 
 /// The spellings that Go accepts; the parser of flags that are on unless said otherwise.
@@ -71,18 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn no_flag_is_a_switch_in_one_command_and_takes_a_value_in_another() {
-        fn values(command: &Command, out: &mut BTreeSet<String>) {
-            let taking = command.get_arguments().filter(|argument| argument.get_action().takes_values());
-            for argument in taking {
-                out.extend(argument.get_long().map(|name| format!("--{name}")));
-            }
-            command.get_subcommands().for_each(|subcommand| values(subcommand, out));
+    fn one_name_may_be_a_switch_in_one_command_only() {
+        for (line, expect) in [
+            (["faas", "logs", "f", "--name=true"], ["faas", "logs", "f", "--name"]),
+            (["faas", "deploy", "f", "--name=true"], ["faas", "deploy", "f", "--name=true"]),
+        ] {
+            assert_eq!(
+                rewrite(line.map(OsString::from).to_vec(), &Cli::command()),
+                expect.map(OsString::from)
+            );
         }
-        let (mut switches, mut taking) = (BTreeSet::new(), BTreeSet::new());
-        collect(&Cli::command(), &mut switches);
-        values(&Cli::command(), &mut taking);
-        let both: Vec<_> = switches.intersection(&taking).collect();
-        assert!(both.is_empty(), "{both:?}");
     }
 }

@@ -14,6 +14,7 @@ use crate::templates::{self, Template};
 const SKIPPED: [&str; 2] = ["build", "template"];
 
 /// Flags of `build` that only an image build understands.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ImageFlags {
     /// Build images without the cache

@@ -14,7 +14,7 @@ use crate::failure::failure;
 use crate::output;
 
 /// How long a stack file may take to download, as with the peers.
-const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(120);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(2);
 /// Looked for, in this order, where no file is named.
 const DEFAULT_FILES: [&str; 2] = ["stack.yaml", "stack.yml"];
 
@@ -22,13 +22,13 @@ const DEFAULT_FILES: [&str; 2] = ["stack.yaml", "stack.yml"];
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct StackArgs {
     /// Path or URL of the YAML file describing functions; `stack.yaml` or `stack.yml` unless given
-    #[arg(short = 'f', long = "yaml", global = true, value_name = "FILE|URL")]
+    #[arg(short = 'f', long = "yaml", global = true, help_heading = "YAML file", value_name = "FILE|URL")]
     pub(crate) yaml: Option<String>,
     /// Only functions whose names match this wildcard
-    #[arg(long, global = true, value_name = "WILDCARD")]
+    #[arg(long, global = true, help_heading = "YAML file", value_name = "WILDCARD")]
     pub(crate) filter: Option<String>,
     /// Only functions whose names match this regular expression
-    #[arg(long, global = true, value_name = "REGEX")]
+    #[arg(long, global = true, help_heading = "YAML file", value_name = "REGEX")]
     pub(crate) regex: Option<String>,
 }
 
@@ -88,7 +88,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let line = before.split(|&byte| byte == b'\n').count();
         let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
         failure(format!("{}:{line}:{column}: expected text in UTF-8", path.display())).into()
     })

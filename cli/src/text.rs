@@ -1,7 +1,7 @@
 //! Small conversions of text that several commands need.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::failure::{Failure, failure};
 
@@ -36,6 +36,14 @@ pub(crate) fn parse_pair(pair: &str, what: &str) -> Result<(String, String), Fai
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(failure(format!("{what} format is not correct, needs key=value: {pair:?}"))),
     }
+}
+
+/// Each item on a line of its own.
+pub(crate) fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().fold(String::new(), |mut text, item| {
+        let _ = writeln!(text, "{item}");
+        text
+    })
 }
 
 /// A size as people read it.

@@ -35,6 +35,7 @@ pub(crate) struct DeployArgs {
 }
 
 /// Flags that say what to deploy, and how.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeployFlags {
     #[command(flatten)]

@@ -35,15 +35,15 @@ pub(crate) struct FunctionArgs {
 /// Where a tag comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tag {
-    /// As it is
+    // As it is.
     Latest,
-    /// With the commit
+    // With the commit.
     Sha,
-    /// With branch and commit
+    // With branch and commit.
     Branch,
-    /// With what `git describe` says
+    // With what `git describe` says.
     Describe,
-    /// A digest of the handler folder instead
+    // A digest of the handler folder instead.
     Digest,
 }
 

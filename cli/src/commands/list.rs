@@ -64,7 +64,7 @@ fn sort(functions: &mut [FunctionStatus], by: Sort) {
 
 fn render(functions: &[FunctionStatus], args: &ListArgs) -> String {
     if args.quiet {
-        return functions.iter().map(|function| format!("{}\n", function.name)).collect();
+        return text::lines(functions.iter().map(|function| &function.name));
     }
     if args.verbose { render_verbose(functions) } else { render_short(functions) }
 }

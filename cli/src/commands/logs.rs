@@ -1,5 +1,6 @@
 //! `faas logs`: the gateway's stream, line by line, until it ends or the user leaves.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::{gateway, go_flags, output, text};
 mod time_format;
 
 /// Flags of `logs`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// Function whose logs are shown
@@ -117,13 +119,13 @@ fn render(message: &LogMessage, args: &LogsArgs, strftime: &str) -> anyhow::Resu
 fn render_plain(message: &LogMessage, args: &LogsArgs, strftime: &str) -> String {
     let mut line = String::new();
     if !strftime.is_empty() {
-        line += &format!("{} ", message.timestamp.strftime(strftime));
+        let _ = write!(line, "{} ", message.timestamp.strftime(strftime));
     }
     if args.show_name {
-        line += &format!("{} ", message.name);
+        let _ = write!(line, "{} ", message.name);
     }
     if args.show_instance {
-        line += &format!("({}) ", message.instance);
+        let _ = write!(line, "({}) ", message.instance);
     }
     line + message.text.trim_end_matches('\n')
 }
@@ -131,13 +133,13 @@ fn render_plain(message: &LogMessage, args: &LogsArgs, strftime: &str) -> String
 fn render_keyvalue(message: &LogMessage, args: &LogsArgs, strftime: &str) -> String {
     let mut line = String::new();
     if !strftime.is_empty() {
-        line += &format!("timestamp=\"{}\" ", message.timestamp.strftime(strftime));
+        let _ = write!(line, "timestamp=\"{}\" ", message.timestamp.strftime(strftime));
     }
     if args.show_name {
-        line += &format!("name=\"{}\" ", message.name);
+        let _ = write!(line, "name=\"{}\" ", message.name);
     }
     if args.show_instance {
-        line += &format!("instance=\"{}\" ", message.instance);
+        let _ = write!(line, "instance=\"{}\" ", message.instance);
     }
     line + &format!("text=\"{}\" ", message.text.trim_end_matches('\n'))
 }

@@ -100,7 +100,7 @@ fn list(args: &ListArgs, context: &Context) -> anyhow::Result<()> {
         return output::line(serde_json::to_string_pretty(&names)?);
     }
     names.sort();
-    let lines: String = names.iter().map(|name| format!(" - {name}\n")).collect();
+    let lines = text::lines(names.iter().map(|name| format!(" - {name}")));
     output::print(&format!("Namespaces:\n{lines}"))
 }
 

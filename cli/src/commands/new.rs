@@ -13,7 +13,7 @@ use faas_api::stack::Stack;
 use crate::cli::Context;
 use crate::failure::failure;
 use crate::templates::{self, Template};
-use crate::{gateway, output};
+use crate::{gateway, output, text};
 
 /// Flags of `new`.
 #[derive(Debug, Args)]
@@ -78,11 +78,11 @@ pub(crate) fn run(args: &NewArgs, context: &Context) -> anyhow::Result<()> {
     output::line(format!("Folder: {handler} created."))?;
     plan.write()?;
     extend_gitignore()?;
-    tell(args, name, handler, &template, &plan)
+    tell(args, handler, &template, &plan, &context.env.program)
 }
 
 fn list() -> anyhow::Result<()> {
-    let names: String = templates::list().iter().map(|(name, _)| format!("- {name}\n")).collect();
+    let names = text::lines(templates::list().iter().map(|(name, _)| format!("- {name}")));
     output::print(&format!("Languages available as templates:\n{names}"))
 }
 
@@ -93,10 +93,10 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 
 fn tell(
     args: &NewArgs,
-    name: &str,
     handler: &str,
     template: &Template,
     plan: &StackPlan,
+    program: &str,
 ) -> anyhow::Result<()> {
     output::line(format!("\nFunction created in folder: {handler}"))?;
     let verb = if plan.is_new { "written" } else { "updated" };
@@ -106,7 +106,7 @@ fn tell(
         output::line(format!("\nNotes:\n{welcome}"))?;
     }
     if !args.quiet {
-        output::talk(format!("hint: change {handler}, then deploy {name} with -f {}", plan.path));
+        output::talk(format!("hint: {program} up -f {} builds and deploys it", plan.path));
     }
     Ok(())
 }
@@ -191,7 +191,7 @@ fn function_block(
 }
 
 fn indent(block: &str, by: usize) -> String {
-    block.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
+    text::lines(block.lines().map(|line| format!("{:by$}{line}", "")))
 }
 
 /// Puts the block at the end of `functions`, and makes sure that nothing else changed.
@@ -230,10 +230,9 @@ fn insert(old: &str, block: &str) -> String {
     let first = section.iter().find(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     let width = first.map_or(2, |line| line.len() - line.trim_start().len());
     let (head, tail) = lines.split_at(start + 1 + filled);
-    let mut text: String = head.iter().map(|line| format!("{line}\n")).collect();
-    text += &indent(block, width);
-    text.extend(tail.iter().map(|line| format!("{line}\n")));
-    text
+    let mut grown = text::lines(head);
+    grown += &indent(block, width);
+    grown + &text::lines(tail)
 }
 
 /// What builds leave behind is nothing to commit.
@@ -241,11 +240,7 @@ fn extend_gitignore() -> anyhow::Result<()> {
     const PATH: &str = ".gitignore";
     let old = std::fs::read_to_string(PATH).unwrap_or_default();
     let has = |wanted: &str| old.lines().any(|line| line.trim().trim_matches('/') == wanted);
-    let missing: String = ["template", "build", ".secrets"]
-        .iter()
-        .filter(|name| !has(name))
-        .map(|name| format!("{name}\n"))
-        .collect();
+    let missing = text::lines(["template", "build", ".secrets"].iter().filter(|name| !has(name)));
     if missing.is_empty() {
         return Ok(());
     }

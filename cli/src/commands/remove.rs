@@ -31,7 +31,7 @@ pub(crate) fn run(args: &RemoveArgs, context: &Context) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for request in wanted {
         // One that fails keeps nobody else's function alive; a missing login ends it all.
-        if let Err(error) = remove(&client, request)? {
+        if let Err(error) = remove(&client, &request)? {
             failed.push(error);
         }
     }
@@ -61,9 +61,9 @@ fn choose(
 }
 
 /// The outer error ends the command, the inner one concerns this function.
-fn remove(client: &Client, request: DeleteFunctionRequest) -> anyhow::Result<Result<(), String>> {
+fn remove(client: &Client, request: &DeleteFunctionRequest) -> anyhow::Result<Result<(), String>> {
     output::line(format!("Deleting: {}.{}", request.function_name, request.namespace))?;
-    let mut answer = client.send(Request::new(Method::DELETE, "/system/functions").json(&request)?)?;
+    let mut answer = client.send(Request::new(Method::DELETE, "/system/functions").json(request)?)?;
     Ok(match answer.status.as_u16() {
         200..=202 => {
             output::line("Removing old function.")?;

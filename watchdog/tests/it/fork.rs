@@ -8,9 +8,10 @@ use crate::harness::{Watchdog, exists, read_answer, script, until};
 
 fn shell(text: &str, more: &[(&str, &str)]) -> Watchdog {
     let folder = tempfile::tempdir().unwrap();
-    let path = script(&folder.keep().join("handler.sh"), &format!("#!/bin/sh\n{text}\n"));
-    let variables = [&[("fprocess", path.as_str())], more].concat();
-    Watchdog::start(&variables)
+    let path = script(&folder.path().join("handler.sh"), &format!("#!/bin/sh\n{text}\n"));
+    let mut watchdog = Watchdog::start(&[&[("fprocess", path.as_str())], more].concat());
+    watchdog.keep = Some(folder);
+    watchdog
 }
 
 fn pattern(size: usize) -> Vec<u8> {

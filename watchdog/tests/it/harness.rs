@@ -27,6 +27,8 @@ pub(crate) struct Watchdog {
     log: Arc<Mutex<String>>,
     /// Its TMPDIR, and whatever the test wants there.
     pub(crate) folder: TempDir,
+    /// A folder that must live as long.
+    pub(crate) keep: Option<TempDir>,
 }
 
 enum Place {
@@ -138,7 +140,7 @@ impl Watchdog {
                 }
             });
         }
-        Self { child, place, control, log, folder }
+        Self { child, place, control, log, folder, keep: None }
     }
 
     /// The next line on the control socket; empty at its end.

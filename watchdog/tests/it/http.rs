@@ -9,12 +9,14 @@ use crate::harness::{Answer, Watchdog, exists, until};
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/server.py");
 
 fn python(more: &[(&str, &str)]) -> Watchdog {
-    let folder = tempfile::tempdir().unwrap().keep();
-    let socket = folder.join("up");
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("up");
     let process = format!("/usr/bin/python3 -u {SERVER} {}", socket.display());
     let url = format!("unix:{}", socket.display());
     let own = [("mode", "http"), ("fprocess", process.as_str()), ("upstream_url", url.as_str())];
-    Watchdog::ready(&[&own, more].concat(), &[])
+    let mut watchdog = Watchdog::ready(&[&own, more].concat(), &[]);
+    watchdog.keep = Some(folder);
+    watchdog
 }
 
 fn child(watchdog: &Watchdog) -> String {

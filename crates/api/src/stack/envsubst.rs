@@ -114,7 +114,7 @@ impl Parser<'_> {
 
     fn parse_variable(&mut self) -> Result<String, &'static str> {
         let is_inner = |c: char| c.is_alphanumeric() || c == '_';
-        let end = self.rest().find(|c| !is_inner(c)).unwrap_or(self.rest().len());
+        let end = self.rest().find(|c| !is_inner(c)).unwrap_or_else(|| self.rest().len());
         let name = self.rest().get(..end).unwrap_or_default().to_owned();
         if name.is_empty() {
             return Err(r#"expected a variable's name after "${" (write "$${" for the text itself)"#);

@@ -1,6 +1,7 @@
 //! The stack file as YAML spells it: every key optional, every scalar text, merge keys still in place.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -266,10 +267,15 @@ impl<'de> Visitor<'de> for TextMapVisitor {
         while let Some(key) = map.next_key::<String>()? {
             if key == "<<" {
                 merged.extend(map.next_value::<OneOrMany<TextMap>>()?.0);
-            } else if texts.contains_key(&key) {
-                return Err(A::Error::custom(format!("key {key:?} stands here twice")));
-            } else {
-                texts.insert(key, map.next_value::<Option<String>>()?.unwrap_or_default());
+                continue;
+            }
+            match texts.entry(key) {
+                Entry::Occupied(twice) => {
+                    return Err(A::Error::custom(format!("key {:?} stands here twice", twice.key())));
+                }
+                Entry::Vacant(room) => {
+                    room.insert(map.next_value::<Option<String>>()?.unwrap_or_default());
+                }
             }
         }
         for (key, text) in merged.into_iter().flat_map(|map| map.0) {

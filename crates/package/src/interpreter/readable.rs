@@ -21,6 +21,8 @@ pub(super) fn of(runtime: Runtime, program: &Path, real: &Path, version: &str) -
             paths.push(environment.join("lib"));
             paths.push(environment.join("lib64"));
         }
+        // Debian's own start-up module is a link to a file there.
+        paths.push(format!("/etc/python{version}").into());
         if let Some(prefix) = real.parent().and_then(Path::parent) {
             paths.extend(libraries(prefix, version));
         }

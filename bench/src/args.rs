@@ -1,0 +1,44 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use faas_package::HTTP_SOCKET_VARIABLE;
+
+use crate::measures::names;
+
+/// Measures the platform, each number beside its reference in the same run; exit code 1 when a gated bound is missed.
+#[derive(Debug, Clone, Parser)]
+#[command(after_help = format!("Measures: {}", names().join(", ")))]
+pub(crate) struct Args {
+    /// Holds `faas` and `faas-watchdog`
+    #[arg(long, value_name = "FOLDER", default_value = "bin")]
+    pub(crate) bin_dir: PathBuf,
+    /// Only this measure; may be given again
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(names()))]
+    pub(crate) only: Vec<String>,
+    /// Few rounds and short runs, to see that everything works
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Writes the table here, as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Gigabytes of the body that is streamed through a function
+    #[arg(long, value_name = "GB", default_value_t = 1)]
+    pub(crate) body: u64,
+    /// Serve HTTP on this Unix socket as a function's handler does, and nothing else
+    #[arg(long, value_name = "SOCKET", env = HTTP_SOCKET_VARIABLE, hide = true)]
+    pub(crate) http_handler: Option<PathBuf>,
+}
+
+impl Args {
+    /// How often a thing is done.
+    pub(crate) fn rounds(&self, usual: usize) -> usize {
+        if self.quick { usual.div_ceil(10).max(3) } else { usual }
+    }
+
+    /// How many functions "many" are.
+    pub(crate) fn many(&self) -> usize {
+        if self.quick { 20 } else { 100 }
+    }
+}

@@ -1,0 +1,40 @@
+//! Programs beside the platform: found in the usual folders, ended when dropped.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Servers lie in `sbin`, which is not on every user's search path.
+const FOLDERS: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The path of a program, if it is installed.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    FOLDERS.iter().map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
+}
+
+/// A server that runs until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server(Child);
+
+impl Server {
+    /// Starts it, deaf; what it says about errors goes to our standard error.
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        Ok(Self(started.with_context(|| format!("failed to start {}", command.get_program().display()))?))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,82 @@
+//! `kill -9` of `faas serve` under load, again and again: nothing outlives it, everything comes back.
+//!
+//! `FAAS_SOAK_ROUNDS` sets the number of rounds.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use faas_testing::{Http, Platform, wait_for};
+use serde_json::json;
+
+const ROUNDS: usize = 50;
+/// The promise is a second; this is the guard of a test on a loaded machine. `make bench` checks the promise.
+const RESTART_GUARD_SECONDS: f64 = 20.0;
+
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+fn rounds() -> usize {
+    std::env::var("FAAS_SOAK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS)
+}
+
+#[test]
+fn nothing_outlives_a_killed_platform_and_everything_comes_back() {
+    let mut platform = prepare();
+    let (mut answered, mut slowest) = (0, 0.0_f64);
+    for round in 0..rounds() {
+        answered += kill_under_load(&mut platform);
+        wait_for("every process of the platform to end", || platform.processes().is_empty().then_some(()));
+        let started = Instant::now();
+        platform.restart();
+        let http = platform.http();
+        for name in ["forking", "serving"] {
+            assert_eq!(http.post(&format!("/function/{name}"), b"back").text(), "back", "round {round}");
+        }
+        assert_eq!(http.post("/function/idle", b"woken").text(), "woken", "round {round}");
+        slowest = slowest.max(started.elapsed().as_secs_f64());
+        assert_eq!(platform.admin().get("/system/functions").text().matches("\"name\"").count(), 3);
+    }
+    assert!(slowest < RESTART_GUARD_SECONDS, "a restart took {slowest} s");
+    assert!(answered > rounds(), "only {answered} requests were answered before the kills");
+    println!("{} kills, {answered} requests answered before them, slowest restart {slowest:.3} s", rounds());
+}
+
+fn prepare() -> Platform {
+    let platform = Platform::start();
+    let faas = platform.login();
+    for (name, language, file, code) in [
+        ("forking", "bash", "handler.sh", "#!/bin/bash\nsetsid sleep 300 >/dev/null 2>&1 &\ncat\n"),
+        ("serving", "python3-http", "handler.py", "def handle(event, context):\n    return event.body\n"),
+        ("idle", "bash", "handler.sh", "#!/bin/bash\ncat\n"),
+    ] {
+        faas.run(&["new", "--lang", language, name]).success();
+        platform.write(&format!("{name}/{file}"), code);
+        faas.run(&["up", "-f", &format!("{name}.yml")]).success();
+    }
+    let scale = json!({"replicas": 0});
+    assert_eq!(platform.admin().json("POST", "/system/scale-function/idle", &scale).status, 202);
+    platform
+}
+
+/// Requests answered before the kill.
+fn kill_under_load(platform: &mut Platform) -> usize {
+    let (killed, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let http = platform.http();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (http, killed, answered) = (&http, &killed, &answered);
+            scope.spawn(move || load(http, ["forking", "serving"][number % 2], killed, answered));
+        }
+        wait_for("some load", || (answered.load(Ordering::Relaxed) >= 8).then_some(()));
+        platform.kill();
+        killed.store(true, Ordering::Relaxed);
+    });
+    answered.into_inner()
+}
+
+fn load(http: &Http, name: &str, killed: &AtomicBool, answered: &AtomicUsize) {
+    while !killed.load(Ordering::Relaxed) {
+        if let Ok(answer) = http.try_send("POST", &format!("/function/{name}"), &[], b"x") {
+            assert_eq!((answer.status, answer.text().as_str()), (200, "x"));
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

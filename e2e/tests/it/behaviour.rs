@@ -1,0 +1,129 @@
+//! What an invocation may rely on: streaming, timeouts, updates without a failed request.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use faas_testing::{Platform, wait_for};
+
+use crate::isolation::deploy;
+
+#[test]
+fn updates_and_scaling_under_load_fail_no_request() {
+    let platform = Platform::start();
+    deploy(&platform, "busy", "cat", "");
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let http = platform.http();
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = http.post("/function/busy", b"payload");
+                    assert_eq!((answer.status, answer.text().as_str()), (200, "payload"));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let faas = platform.login();
+        for round in 0..5 {
+            platform.write("busy/handler.sh", &format!("#!/bin/bash\n# {round}\ncat\n"));
+            faas.run(&["up", "-f", "busy.yml"]).success();
+            for replicas in [2, 0, 1] {
+                let scale = serde_json::json!({ "replicas": replicas });
+                let path = "/system/scale-function/busy";
+                assert_eq!(platform.admin().json("POST", path, &scale).status, 202);
+                let before = answered.load(Ordering::Relaxed);
+                wait_for("more answers", || (answered.load(Ordering::Relaxed) > before + 4).then_some(()));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > 50, "only {answered:?} requests were tried");
+}
+
+#[test]
+fn a_function_over_its_timeout_is_ended() {
+    let platform = Platform::start();
+    deploy(&platform, "slow", "sleep 60; echo late", "    environment:\n      exec_timeout: 200ms\n");
+    let answer = platform.http().post("/function/slow", b"");
+    assert_eq!((answer.status, answer.text().as_str()), (408, "Killed process."));
+    assert!(answer.header("x-faas-fault").starts_with("handler"), "{:?}", answer.headers);
+    wait_for("the handler to be gone", || {
+        platform.processes().iter().all(|(_, command)| !command.contains("sleep 60")).then_some(())
+    });
+}
+
+#[test]
+fn answers_stream_as_they_are_made() {
+    let platform = Platform::start();
+    let faas = platform.login();
+    faas.run(&["new", "--lang", "node", "ticker"]).success();
+    platform.write(
+        "ticker/handler.js",
+        "module.exports = async (event, context) => context.succeed(event.body)\n",
+    );
+    faas.run(&["up", "-f", "ticker.yml"]).success();
+    // A body that is still being sent: the head and the first part are on their way before it ends.
+    let mut stream = TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
+    stream
+        .write_all(
+            b"POST /function/ticker HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        )
+        .unwrap();
+    stream.write_all(b"6\r\n world\r\n0\r\n\r\n").unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert_eq!(line, "HTTP/1.1 200 OK\r\n");
+    let mut length = 0;
+    while line != "\r\n" {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    assert_eq!(String::from_utf8_lossy(&body), "hello world");
+}
+
+#[test]
+fn a_large_body_streams_with_flat_memory() {
+    let platform = Platform::start();
+    deploy(&platform, "sink", "wc -c", "");
+    assert_eq!(platform.http().post("/function/sink", b"12").text().trim(), "2");
+    let before = resident_bytes(platform.pid());
+    let bytes: u64 = 512 << 20;
+    let mut stream = TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
+    write!(stream, "POST /function/sink HTTP/1.1\r\nHost: x\r\nContent-Length: {bytes}\r\n\r\n").unwrap();
+    let chunk = vec![b'x'; 1 << 20];
+    let mut most = 0;
+    for _ in 0..bytes >> 20 {
+        stream.write_all(&chunk).unwrap();
+        most = most.max(resident_bytes(platform.pid()));
+    }
+    let mut text = String::new();
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.contains(&bytes.to_string()), "{text}");
+    assert!(most < before + (32 << 20), "{before} bytes became {most}");
+}
+
+fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_caller_that_leaves_ends_its_handler() {
+    let platform = Platform::start();
+    deploy(&platform, "left", "sleep 61", "");
+    let mut stream = TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
+    write!(stream, "POST /function/left HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let running = || platform.processes().iter().any(|(_, command)| command.contains("handler.sh"));
+    wait_for("the handler to run", || running().then_some(()));
+    drop(stream);
+    wait_for("the handler to be killed", || (!running()).then_some(()));
+}

@@ -1,0 +1,87 @@
+//! Start, stop, restart: what survives and what does not.
+
+use faas_testing::{Platform, wait_for};
+use serde_json::json;
+
+use crate::isolation::deploy;
+use crate::wire::with_echo;
+
+#[test]
+fn a_drain_ends_with_status_zero_and_no_process_left() {
+    let mut platform = Platform::start();
+    deploy(&platform, "sleeper", "sleep 0.2; cat", "");
+    let http = platform.http();
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let http = http.clone();
+            std::thread::spawn(move || http.post("/function/sleeper", b"finished").text())
+        })
+        .collect();
+    let metrics = || platform.admin().get("/system/function/sleeper").status == 200;
+    wait_for("the calls to be under way", || metrics().then_some(()));
+    wait_for("a handler to run", || {
+        platform.processes().iter().any(|(_, command)| command.contains("handler.sh")).then_some(())
+    });
+    assert_eq!(platform.stop(), Some(0));
+    let finished =
+        calls.into_iter().map(|call| call.join().unwrap()).filter(|text| text == "finished").count();
+    assert!(finished > 0, "no call was under way");
+    assert_eq!(platform.processes(), []);
+}
+
+#[test]
+fn functions_secrets_and_packages_survive_a_restart() {
+    let mut platform = with_echo();
+    let function = json!({"service": "f", "image": "echo", "envVars": {"A": "1"}, "labels": {"x": "y"}});
+    assert_eq!(platform.admin().json("POST", "/system/functions", &function).status, 202);
+    let scale = json!({"replicas": 2});
+    assert_eq!(platform.admin().json("POST", "/system/scale-function/f", &scale).status, 202);
+    assert_eq!(
+        platform.admin().json("POST", "/system/secrets", &json!({"name": "s", "value": "v"})).status,
+        202
+    );
+    let before = platform.admin().get("/system/function/f").text();
+    platform.kill();
+    platform.restart();
+    assert_eq!(platform.http().post("/function/f", b"back").text(), "back");
+    let after = platform.admin().get("/system/function/f").text();
+    let field =
+        |text: &str, name: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()[name].clone();
+    for name in ["replicas", "envVars", "labels", "createdAt", "package", "image"] {
+        assert_eq!(field(&before, name), field(&after, name), "{name}");
+    }
+    assert!(platform.admin().get("/system/secrets").text().contains("\"s\""));
+}
+
+#[test]
+fn a_hundred_idle_functions_cost_no_process() {
+    let platform = with_echo();
+    let admin = platform.admin();
+    for number in 0..100 {
+        let function = json!({"service": format!("f{number}"), "image": "echo"});
+        assert_eq!(admin.json("POST", "/system/functions", &function).status, 202);
+    }
+    for number in 0..100 {
+        let path = format!("/system/scale-function/f{number}");
+        assert_eq!(admin.json("POST", &path, &json!({"replicas": 0})).status, 202);
+    }
+    wait_for("all replicas to end", || platform.processes().is_empty().then_some(()));
+    assert_eq!(platform.http().post("/function/f57", b"one").text(), "one");
+    assert_eq!(admin.get("/system/functions").text().matches("\"name\"").count(), 100);
+}
+
+#[test]
+fn a_watchdog_that_is_killed_takes_its_handlers_along_and_is_replaced() {
+    let platform = Platform::start();
+    deploy(&platform, "phoenix", "setsid sleep 300 >/dev/null 2>&1 & cat", "");
+    assert_eq!(platform.http().post("/function/phoenix", b"1").text(), "1");
+    let processes = platform.processes();
+    let watchdog = processes.iter().find(|(_, command)| command.contains("faas-watchdog")).unwrap();
+    let pid = rustix::process::Pid::from_raw(watchdog.0).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    wait_for("all it left to be killed", || {
+        let left = platform.processes();
+        processes.iter().all(|(old, _)| left.iter().all(|(pid, _)| pid != old)).then_some(())
+    });
+    assert_eq!(platform.http().post("/function/phoenix", b"2").text(), "2");
+}
