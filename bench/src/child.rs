@@ -7,8 +7,7 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Servers lie in `sbin`, which is not on every user's search path.
-const FOLDERS: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The path of a program, if it is installed.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {

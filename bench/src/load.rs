@@ -14,7 +14,7 @@ pub(crate) struct Load {
 }
 
 /// A way to send load.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wrk {
     pub(crate) program: PathBuf,
     pub(crate) connections: u32,

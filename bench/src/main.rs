@@ -37,7 +37,8 @@ fn main() -> anyhow::Result<ExitCode> {
         handler::run(socket)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let bin_dir = args.bin_dir.canonicalize().with_context(|| format!("no folder {}", args.bin_dir.display()))?;
+    let bin_dir =
+        args.bin_dir.canonicalize().with_context(|| format!("no folder {}", args.bin_dir.display()))?;
     if !knows_bin_dir(&bin_dir) {
         return Err(restart_in(&bin_dir));
     }

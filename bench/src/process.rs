@@ -72,7 +72,8 @@ fn parse_time(stat: &str) -> Option<Time> {
     // The program's name may hold anything, so what comes after its last parenthesis counts.
     let (_, fields) = stat.rsplit_once(") ")?;
     let ticks = fields.split(' ').skip(USER_TIME).take(4).map(|text| text.parse::<u32>().ok());
-    let [user, system, children_user, children_system] = ticks.collect::<Option<Vec<_>>>()?.try_into().ok()?;
+    let [user, system, children_user, children_system] =
+        ticks.collect::<Option<Vec<_>>>()?.try_into().ok()?;
     Some(Time { own: TICK * (user + system), children: TICK * (children_user + children_system) })
 }
 

@@ -70,7 +70,10 @@ impl Report {
     pub(crate) fn section(&mut self, title: &str) {
         title.clone_into(&mut self.section);
         print(&format!("\n{title}"));
-        let _ = write!(self.markdown, "\n## {title}\n\n| what | value | beside | bound |\n| --- | --- | --- | --- |\n");
+        let _ = write!(
+            self.markdown,
+            "\n## {title}\n\n| what | value | beside | bound |\n| --- | --- | --- | --- |\n"
+        );
     }
 
     pub(crate) fn add(&mut self, row: &Row) {

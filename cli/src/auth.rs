@@ -36,6 +36,13 @@ impl Credential {
         Self::Basic(STANDARD.encode(format!("{user}:{password}")))
     }
 
+    /// What the configuration file keeps.
+    pub(crate) fn into_token(self) -> String {
+        match self {
+            Self::Basic(token) | Self::Bearer(token) => token,
+        }
+    }
+
     /// The value of the `Authorization` header.
     pub(crate) fn to_header(&self) -> String {
         match self {

@@ -12,6 +12,7 @@ use landlock::{
     RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::flags::Flags;
 use crate::log;
@@ -37,7 +38,8 @@ pub(crate) fn enter(flags: &Flags) -> Result<(), String> {
     Ok(())
 }
 
-/// Restricts the calling thread and all it spawns, if the flags say so.
+/// Restricts the calling thread and all it spawns, if the flags say so. Capabilities go too: with root's a handler would
+/// read other processes' memory past Landlock, and `no_new_privs`, which comes with it, keeps them from coming back.
 pub(crate) fn restrict(read: &[PathBuf], write: &[PathBuf]) -> io::Result<()> {
     if read.is_empty() && write.is_empty() {
         return Ok(());
@@ -45,7 +47,10 @@ pub(crate) fn restrict(read: &[PathBuf], write: &[PathBuf]) -> io::Result<()> {
     let status = restrict_files(read, write).map_err(io::Error::other)?;
     if status.ruleset == RulesetStatus::NotEnforced {
         log::line(format_args!("handlers are not confined: this kernel offers no Landlock"));
+        return Ok(());
     }
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     Ok(())
 }
 

@@ -57,9 +57,8 @@ pub(crate) fn run(args: &LoginArgs, context: &Context) -> anyhow::Result<()> {
     let credential = Credential::basic(&args.username, &password);
     validate(args, &gateway, credential.clone(), context)?;
 
-    let Credential::Basic(token) = credential else { unreachable!("it was made as a basic credential") };
     let mut config = ConfigFile::load(env)?.unwrap_or_default();
-    config.put(Auth::basic(&gateway, token));
+    config.put(Auth::basic(&gateway, credential.into_token()));
     config.save(env)?;
     output::line(format!("credentials saved for {} {gateway}", args.username))
 }

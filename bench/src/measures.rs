@@ -1,0 +1,75 @@
+//! What is measured, in the order in which it is printed.
+//!
+//! Each measure starts its own platform, so that one can be run alone. One that fails, by an error or by the fixture's
+//! panic, is told and counts as missed; the others still run.
+
+mod change;
+mod cold_start;
+mod deploys;
+mod fork;
+mod http;
+mod memory;
+mod restart;
+mod size;
+mod stream;
+
+use std::any::Any;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::args::Args;
+use crate::machine;
+use crate::report::Report;
+
+type Measure = fn(&Args, &mut Report) -> anyhow::Result<()>;
+
+/// Name, title, and how to do it.
+const MEASURES: [(&str, &str, Measure); 9] = [
+    ("size", "Size of the executables", size::run),
+    ("memory", "Idle memory", memory::run),
+    ("cold-start", "Cold start: the first request to a function at zero replicas", cold_start::run),
+    ("change", "Change to answer: from `faas up` to the new code's first answer", change::run),
+    ("deploys", "Many functions", deploys::run),
+    ("restart", "Restart after kill -9", restart::run),
+    ("stream", "Streamed request body", stream::run),
+    ("http", "HTTP function at 32 connections, beside nginx proxy_pass to the same handler", http::run),
+    ("fork", "fork mode of `cat` at 8 connections, beside a bare posix_spawn loop", fork::run),
+];
+
+/// The names for `--only`.
+pub(crate) fn names() -> [&'static str; MEASURES.len()] {
+    MEASURES.map(|(name, _, _)| name)
+}
+
+/// Measures, prints, writes the report; failure if a gate was missed.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut report = Report::default();
+    report.note(&format!("faas-bench: {}", args.bin_dir.display()));
+    report.note(&machine::describe());
+    if args.quick {
+        report.note("quick: too few rounds for numbers to be quoted");
+    }
+    for (name, title, measure) in MEASURES {
+        if args.only.is_empty() || args.only.iter().any(|only| only == name) {
+            report.section(title);
+            match catch_unwind(AssertUnwindSafe(|| measure(args, &mut report))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => report.fail(&format!("{error:#}")),
+                Err(panic) => report.fail(text_of(panic.as_ref())),
+            }
+        }
+    }
+    let met = report.finish();
+    if let Some(path) = &args.report {
+        fs::write(path, report.markdown()).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
+}

@@ -1,0 +1,64 @@
+//! `kill -9` of `faas serve`, and how soon the next one answers.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use faas_package::{Manifest, Runtime, Signature};
+use serde_json::json;
+
+use crate::args::Args;
+use crate::report::{Report, Row};
+use crate::samples::{Samples, milliseconds, timed};
+use crate::world::{World, bash_handler};
+
+const ROUNDS: usize = 5;
+const ANSWER_MOST: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+    let mut world = World::start();
+    let handler = bash_handler("cat\n")?;
+    let package =
+        world.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))?;
+    let names: Vec<_> = (0..args.many()).map(|number| format!("f-{number}")).collect();
+    for name in &names {
+        world.deploy(name, &package, &json!({}))?;
+    }
+    let count = names.len();
+    world.wait_until_available(count);
+    // The one in the middle: no order of starts makes it the first.
+    let called = &names[count / 2];
+
+    let rounds = args.rounds(ROUNDS);
+    measure(&mut world, rounds, called, count, "with a replica each", report)?;
+    world.wait_until_available(count);
+    world.to_zero(names.iter().map(String::as_str))?;
+    measure(&mut world, rounds, called, count, "at zero", report)
+}
+
+fn measure(
+    world: &mut World,
+    rounds: usize,
+    called: &str,
+    count: usize,
+    state: &str,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let (mut ready, mut answered) = (Samples::default(), Samples::default());
+    for _ in 0..rounds {
+        world.kill();
+        let (answer, time) = timed(|| {
+            let ((), time) = timed(|| world.restart());
+            ready.push(time);
+            world.invoke(called, b"hello")
+        });
+        answer?;
+        answered.push(time);
+        let listed = world.functions()?.len();
+        ensure!(listed == count, "{listed} of {count} functions are listed after a restart");
+    }
+    let row = Row::new(format!("first answer, {count} functions {state}"), milliseconds(answered.p50()));
+    let beside = format!("{}; of it until it listens {}", answered.spread(), milliseconds(ready.p50()));
+    let bound = format!("≤ {}", milliseconds(ANSWER_MOST));
+    report.add(&row.beside(beside).gate(bound, answered.p50() <= ANSWER_MOST));
+    Ok(())
+}
