@@ -57,7 +57,10 @@ pub(crate) struct Time {
 
 impl Time {
     pub(crate) fn since(self, before: Self) -> Self {
-        Self { own: self.own - before.own, children: self.children - before.children }
+        Self {
+            own: self.own.saturating_sub(before.own),
+            children: self.children.saturating_sub(before.children),
+        }
     }
 }
 

@@ -128,6 +128,16 @@ impl World {
     }
 }
 
+/// Stopped rather than killed, so that nothing of it runs any more beside the next measure.
+impl Drop for World {
+    fn drop(&mut self) {
+        // A panic may have come between a kill and the next start; then nothing is left to stop.
+        if !std::thread::panicking() {
+            self.platform.stop();
+        }
+    }
+}
+
 /// The interpreter that the platform uses, if it is installed.
 pub(crate) fn interpreter(runtime: Runtime) -> Option<Interpreter> {
     faas_package::resolve(runtime, OsStr::new(SEARCH_PATH)).ok().flatten()

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 /// A client has this long for a request's head, and for an idle connection's next one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// The peers' limit on a request's head.
 const HEAD_BYTES: usize = 1 << 20;
 

@@ -98,8 +98,8 @@ mod tests {
 
     use super::*;
 
-    fn route(replicas: Vec<Arc<Replica>>) -> Option<Route> {
-        Some(Route { replicas, wanted: 1, timeout: None, failure: None })
+    fn route(replicas: Vec<Arc<Replica>>) -> Route {
+        Route { replicas, wanted: 1, timeout: None, failure: None }
     }
 
     #[test]
@@ -107,10 +107,10 @@ mod tests {
         let table = RouteTable::default();
         let function = FunctionId::parse("f", &Namespace::default()).unwrap();
         let replica = Replica::new("a".into(), Address::Unix("/a".into()));
-        table.apply(vec![(function.clone(), route(vec![Arc::clone(&replica)]))]);
+        table.apply(vec![(function.clone(), Some(route(vec![Arc::clone(&replica)])))]);
         let first = table.get(&function).unwrap();
         let other = Replica::new("b".into(), Address::Unix("/b".into()));
-        table.apply(vec![(function.clone(), route(vec![other, replica]))]);
+        table.apply(vec![(function.clone(), Some(route(vec![other, replica])))]);
         let second = table.get(&function).unwrap();
         assert!(Arc::ptr_eq(&first.shared, &second.shared));
         assert!(Arc::ptr_eq(&first.upstreams[0], &second.upstreams[1]));

@@ -41,7 +41,7 @@ const LANGUAGES: [Language; 4] = [
     Language { name: "bash", runtime: Runtime::Bash, reference: &["-c", ":"] },
     Language { name: "python3", runtime: Runtime::Python3, reference: &["-I", "-c", "pass"] },
     Language { name: "python3-http", runtime: Runtime::Python3, reference: &["-I", "-c", "pass"] },
-    Language { name: "node", runtime: Runtime::Node, reference: &["-e", ""] },
+    Language { name: "node", runtime: Runtime::Node, reference: &["-e", "0"] },
 ];
 
 pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {

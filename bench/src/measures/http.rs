@@ -108,7 +108,7 @@ struct Nginx {
     url: String,
     worker: u32,
     // In this order: nginx first.
-    _nginx: Server,
+    _master: Server,
     _handler: Server,
     _folder: TempDir,
 }
@@ -130,7 +130,7 @@ impl Nginx {
         wait_for("nginx", || TcpStream::connect(("127.0.0.1", port)).ok());
         let worker = wait_for("nginx's worker", || process::children(nginx.pid()).ok()?.first().copied());
         let url = format!("http://127.0.0.1:{port}/");
-        Ok(Self { url, worker, _nginx: nginx, _handler: handler, _folder: folder })
+        Ok(Self { url, worker, _master: nginx, _handler: handler, _folder: folder })
     }
 }
 

@@ -18,7 +18,7 @@ const GIGABYTE: u64 = 1_000_000_000;
 const GROWTH_MOST: u64 = 16_000_000;
 const NAME: &str = "count";
 /// No read or write on the connection takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let world = World::start();

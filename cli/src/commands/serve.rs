@@ -20,7 +20,7 @@ use crate::failure::failure;
 use data_dir::DataDir;
 
 /// Bounds an invocation where neither function nor variable says otherwise; the peers' default.
-const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(60);
+const UPSTREAM_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(crate) struct ServeArgs {
     /// Where metrics and health checks are served, without credentials
     #[arg(long, env = "FAAS_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
     admin: SocketAddr,
-    /// Holds functions, packages, secrets and logs [default: $XDG_DATA_HOME/faas or ~/.local/share/faas]
+    /// Holds functions, packages, secrets and logs [default: $`XDG_DATA_HOME/faas` or ~/.local/share/faas]
     #[arg(long, env = "FAAS_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// What is logged on standard error: a level, or levels per module

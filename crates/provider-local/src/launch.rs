@@ -286,7 +286,6 @@ impl Plan<'_> {
             text("write_timeout", &timeout),
             // The gateway has stopped sending before the watchdog is told to stop.
             text("healthcheck_interval", "0s"),
-            text("suppress_lock", "true"),
             text("metrics_port", "0"),
         ]);
         if run.mode == Mode::Http {

@@ -17,6 +17,7 @@ use faas_package::{
 };
 use faas_provider::{Error, PackageBody};
 use futures_util::TryStreamExt as _;
+use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::launch::Unpacked;
@@ -124,13 +125,13 @@ impl Packages {
         body: PackageBody,
         record: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        let upload = Upload(self.incoming().join(unique_name()));
-        write(body, &upload.0).await?;
+        let upload = NamedTempFile::new_in(self.incoming()).map_err(Error::internal("write the package"))?;
+        write(body, upload.as_file()).await?;
         let _installing = self.installing.lock().await;
         if self.has(digest) {
             return Ok(());
         }
-        let manifest = self.install(digest, &upload.0).await?;
+        let manifest = self.install(digest, upload.path()).await?;
         record.await?;
         self.lock().insert(digest.clone(), manifest);
         Ok(())
@@ -173,18 +174,9 @@ impl Interpreters {
     }
 }
 
-/// Deletes the file when it is done with, a caller that left included.
-struct Upload(PathBuf);
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-async fn write(mut body: PackageBody, upload: &Path) -> Result<(), Error> {
+async fn write(mut body: PackageBody, upload: &fs::File) -> Result<(), Error> {
     let failed = || Error::internal("write the package");
-    let mut file = tokio::fs::File::create_new(upload).await.map_err(failed())?;
+    let mut file = tokio::fs::File::from_std(upload.try_clone().map_err(failed())?);
     let mut written: u64 = 0;
     let cut_short = |error: io::Error| Error::Invalid(format!("the package's upload was cut short: {error}"));
     while let Some(bytes) = body.try_next().await.map_err(cut_short)? {
@@ -218,14 +210,4 @@ fn install(upload: &Path, digest: &Digest, folder: &Path, host: &Host) -> Result
 
 fn read_manifest(folder: &Path) -> io::Result<Manifest> {
     Manifest::parse(&fs::read(folder.join("faas.json"))?).map_err(io::Error::other)
-}
-
-/// A name that no other upload has.
-fn unique_name() -> String {
-    let mut bytes = [0_u8; 16];
-    // Without random numbers the clock has to do; `create_new` refuses a name that exists.
-    if getrandom::fill(&mut bytes).is_err() {
-        bytes = jiff::Timestamp::now().as_nanosecond().to_le_bytes();
-    }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -34,11 +34,11 @@ const DATA_DIR_BYTES: usize = 72;
 /// More replicas of one function than a machine of this kind runs.
 const MOST_REPLICAS: u32 = 1_000;
 /// A package that no function runs is kept this long after its last use.
-const KEEP_UNTAGGED: Duration = Duration::from_secs(60 * 60);
+const KEEP_UNTAGGED: Duration = Duration::from_hours(1);
 /// The same, while an image tag names it.
-const KEEP_TAGGED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const KEEP_TAGGED: Duration = Duration::from_hours(168);
 /// Between two looks for unused packages.
-const COLLECT_EVERY: Duration = Duration::from_secs(10 * 60);
+const COLLECT_EVERY: Duration = Duration::from_mins(10);
 
 /// Why the provider did not start.
 #[derive(Debug, thiserror::Error)]
@@ -211,7 +211,7 @@ impl Local {
         let package = self.resolve(&function.namespace, &deployment).await?;
         let runtime = self.0.packages.open(&package)?.manifest.runtime;
         self.0.packages.interpreter(runtime)?;
-        deployment.runtime = runtime.as_str().to_owned();
+        runtime.as_str().clone_into(&mut deployment.runtime);
         // Kept in one place only.
         deployment.package = None;
         Ok(Record {

@@ -2,7 +2,7 @@
 //! [`conformance_tests!`](crate::conformance_tests), which makes one test of each case.
 //!
 //! Cases use the trait and the routes it pushes, nothing else; each gets a provider of its own.
-#![allow(clippy::panic, clippy::expect_used, reason = "a case that fails is a failed test")]
+#![expect(clippy::panic, clippy::missing_panics_doc, reason = "a case that fails is a failed test")]
 
 mod cases;
 mod world;

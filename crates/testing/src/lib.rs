@@ -1,7 +1,7 @@
 //! Fixtures for tests: a whole platform from the real binaries, in a folder of its own, on ports of its own.
 //!
 //! Everything it starts ends with it. It does not become: a mock of anything. Failures panic, saying what was seen.
-#![allow(clippy::panic, clippy::expect_used, reason = "a fixture that fails is a failed test")]
+#![expect(clippy::panic, clippy::missing_panics_doc, reason = "a fixture that fails is a failed test")]
 
 mod command;
 mod http;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// Waits until `condition` gives something, looking every few milliseconds; panics after a minute.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(found) = condition() {
             return found;

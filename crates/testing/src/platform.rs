@@ -37,7 +37,7 @@ pub struct Platform {
 pub fn binary(name: &str) -> PathBuf {
     let beside = || {
         let test = std::env::current_exe().expect("a test knows its own path");
-        let folder = test.parent().filter(|folder| !folder.ends_with("deps")).or(test.ancestors().nth(2));
+        let folder = test.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
         folder.expect("a test lies in a target folder").to_owned()
     };
     let folder = std::env::var_os("FAAS_TEST_BIN_DIR").map_or_else(beside, PathBuf::from);
@@ -157,7 +157,8 @@ fn spawn(folder: &Path, options: &Options) -> (Child, String) {
             let log = fs::read_to_string(folder.join("serve.log")).unwrap_or_default();
             panic!("faas serve ended: {welcome}{log}");
         };
-        welcome += &format!("{line}\n");
+        welcome.push_str(&line);
+        welcome.push('\n');
     }
     (serve, welcome)
 }

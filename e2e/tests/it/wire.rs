@@ -296,6 +296,5 @@ fn package(entries: &[(&str, &str)]) -> Vec<u8> {
 
 fn digest(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    let hash = sha2::Sha256::digest(bytes);
-    format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    faas_api::Digest::from_bytes(&sha2::Sha256::digest(bytes).into()).to_string()
 }

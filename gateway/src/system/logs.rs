@@ -17,7 +17,7 @@ use super::{Refusal, Scope};
 use crate::Gateway;
 
 /// How far back lines go if neither `tail` nor `since` is given.
-const DEFAULT_SINCE: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_SINCE: Duration = Duration::from_mins(5);
 
 pub(crate) async fn logs(
     State(gateway): State<Gateway>,

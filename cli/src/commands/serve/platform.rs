@@ -62,7 +62,7 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
     let stop_admin = CancellationToken::new();
     let admin_task = tokio::spawn(admin.clone().run(admin_listener, stop_admin.clone()));
     admin.set_ready(true);
-    output::line(&welcome(&parts.program, address, &parts.credentials))?;
+    output::line(welcome(&parts.program, address, &parts.credentials))?;
     let serving = tokio::spawn(gateway.run(listener, shutdown.clone()));
     shutdown.drain.cancelled().await;
     tracing::info!("draining: a second signal ends at once");

@@ -29,7 +29,7 @@ impl World {
             data_dir: folder.path().join("data"),
             watchdog: faas_testing::binary("faas-watchdog"),
             namespace: Namespace::default(),
-            upstream_timeout: Duration::from_secs(60),
+            upstream_timeout: Duration::from_mins(1),
             version: Version::default(),
         };
         let interpreters = Interpreters::find("/usr/bin:/bin".as_ref());

@@ -16,7 +16,7 @@ use super::{Behaviour, Harness};
 use crate::{Address, InFlight, Provider, Replica, Route, RouteSink};
 
 /// Long enough for any machine; a case that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) struct World<'a> {
     pub(super) provider: Arc<dyn Provider>,
