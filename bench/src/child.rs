@@ -1,10 +1,12 @@
 //! Programs beside the platform: found in the usual folders, ended when dropped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::SEARCH_PATH;
 
 /// Servers lie in `sbin`, which is not on every user's search path.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -12,6 +14,14 @@ const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/
 /// The path of a program, if it is installed.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     FOLDERS.iter().map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
+}
+
+/// A command in the environment that the platform gives to handlers. With ours it would measure our shell:
+/// `NODE_EXTRA_CA_CERTS` alone doubles the start of node.
+pub(crate) fn as_handler(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", SEARCH_PATH).env("LANG", "C.UTF-8");
+    command
 }
 
 /// A server that runs until this is dropped.

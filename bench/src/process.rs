@@ -80,11 +80,15 @@ fn parse_time(stat: &str) -> Option<Time> {
     Some(Time { own: TICK * (user + system), children: TICK * (children_user + children_system) })
 }
 
-/// The children of a process's main thread.
+/// The children of a process, whichever of its threads started them.
 pub(crate) fn children(pid: u32) -> anyhow::Result<Vec<u32>> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let text = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
-    Ok(text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    let path = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&path).with_context(|| format!("failed to read {path}"))?;
+    // A thread may end while it is looked at.
+    let texts =
+        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids = texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    Ok(pids.filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// Millions of bytes.

@@ -11,7 +11,7 @@ use faas_testing::{Answer, Faas, Http, Options, Platform, wait_for};
 use serde_json::{Value, json};
 
 /// No version manager's shims: interpreters are measured, not their launchers.
-const SEARCH_PATH: &str = "/usr/bin:/bin";
+pub(crate) const SEARCH_PATH: &str = "/usr/bin:/bin";
 
 /// A platform, and clients that keep their connections.
 pub(crate) struct World {

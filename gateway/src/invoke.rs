@@ -17,16 +17,18 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, Response, StatusCode};
-use faas_api::FunctionId;
+use faas_api::{FunctionId, format_duration};
+use faas_provider::InFlight;
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Gateway;
 use crate::fault::{Fault, Side};
 use crate::server::Peer;
-use crate::table::Shared;
+use crate::table::{Entry, Shared};
 use crate::wake::{self, Lease};
 use body::Relayed;
-use upstream::Failure;
+use upstream::{Connection, Failure};
 
 pub(crate) use path::canonical_path;
 pub(crate) use upstream::Upstream;
@@ -53,7 +55,7 @@ pub(crate) async fn invoke(
             *request.uri_mut() = target.uri;
             headers::to_function(request.headers_mut(), &call_id, &started, peer);
             match gateway.0.table.get(&target.function) {
-                Some(entry) => run(&gateway, target.function, &entry.shared, request).await,
+                Some(entry) => run(&gateway, target.function, &entry, request).await,
                 None => wake::not_found(&target.function).into_response(),
             }
         }
@@ -76,30 +78,28 @@ fn invocable(method: &Method) -> bool {
 }
 
 /// Counts the invocation from here to the last byte of its answer.
-async fn run(
-    gateway: &Gateway,
-    function: FunctionId,
-    shared: &Arc<Shared>,
-    request: Request,
-) -> Response<Body> {
-    let mut call = Call::begin(gateway.clone(), &function, Arc::clone(shared));
-    let deadline = call.started + timeout(gateway, &function) + GRACE;
+async fn run(gateway: &Gateway, function: FunctionId, entry: &Entry, request: Request) -> Response<Body> {
+    let timeout = entry.route.timeout.unwrap_or(gateway.0.config.upstream_timeout);
+    let mut call = Call::begin(gateway.clone(), &function, Arc::clone(&entry.shared));
+    let deadline = call.started + timeout + GRACE;
     match timeout_at(deadline, forward(gateway, &function, request, deadline)).await {
-        Ok(Ok((lease, response))) => {
+        Ok(Ok(Forwarded { response, connection, in_flight })) => {
             call.answered(response.status(), response.headers());
-            response.map(|body| Body::new(Relayed::new(body, call, lease.in_flight, deadline)))
+            response.map(|body| Body::new(Relayed::new((body, connection), call, in_flight, deadline)))
         }
         Ok(Err(fault)) => call.failed(fault),
         Err(_) => {
-            let reason = format!("no answer within {:?}", timeout(gateway, &function));
+            let reason = format!("no answer within {}", format_duration(timeout));
             call.failed(Fault::new(Side::Handler, StatusCode::BAD_GATEWAY, reason))
         }
     }
 }
 
-fn timeout(gateway: &Gateway, function: &FunctionId) -> Duration {
-    let own = gateway.0.table.get(function).and_then(|entry| entry.route.timeout);
-    own.unwrap_or(gateway.0.config.upstream_timeout)
+/// An answer's head, and what must be held while its body is read.
+struct Forwarded {
+    response: Response<Incoming>,
+    connection: Connection,
+    in_flight: InFlight,
 }
 
 /// Sends the request to a replica; to another one while none has had a byte of it.
@@ -108,19 +108,19 @@ async fn forward(
     function: &FunctionId,
     mut request: Request,
     deadline: Instant,
-) -> Result<(Lease, Response<hyper::body::Incoming>), Fault> {
+) -> Result<Forwarded, Fault> {
     let mut tried = Vec::new();
     loop {
-        let lease = wake::acquire(gateway, function, &tried, deadline).await?;
-        match Upstream::send(&lease.upstream, request).await {
-            Ok(response) => return Ok((lease, response)),
+        let Lease { upstream, in_flight } = wake::acquire(gateway, function, &tried, deadline).await?;
+        match upstream.send(request).await {
+            Ok((response, connection)) => return Ok(Forwarded { response, connection, in_flight }),
             Err(Failure::Unsent(unsent, error)) if tried.len() < TRIES => {
-                tracing::debug!(%function, replica = lease.upstream.replica().name, %error, "trying another replica");
+                tracing::debug!(%function, replica = upstream.replica().name, %error, "trying another replica");
                 request = *unsent;
-                tried.push(Arc::clone(&lease.upstream));
+                tried.push(upstream);
             }
             Err(failure) => {
-                let reason = format!("{}: {failure}", lease.upstream.replica().name);
+                let reason = format!("{}: {failure}", upstream.replica().name);
                 return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
             }
         }

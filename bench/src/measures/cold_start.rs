@@ -9,7 +9,7 @@ use faas_package::{Manifest, Runtime, Signature};
 use serde_json::json;
 
 use crate::args::Args;
-use crate::child::find;
+use crate::child::{as_handler, find};
 use crate::report::{Report, Row};
 use crate::samples::{Samples, milliseconds, timed};
 use crate::world::{World, interpreter};
@@ -101,7 +101,7 @@ fn starts(
 
 /// From the start of a program to its end.
 fn start(program: &Path, arguments: &[&str]) -> anyhow::Result<Duration> {
-    let mut command = Command::new(program);
+    let mut command = as_handler(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     let (status, time) = timed(|| command.status());
     ensure!(status?.success(), "{} failed", program.display());

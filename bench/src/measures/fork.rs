@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -11,7 +11,7 @@ use faas_package::{Manifest, Runtime, Signature};
 use serde_json::json;
 
 use crate::args::Args;
-use crate::child::find;
+use crate::child::{as_handler, find};
 use crate::load::{Load, Wrk};
 use crate::process;
 use crate::report::{Report, Row};
@@ -104,7 +104,7 @@ fn spawn_until(cat: &Path, deadline: Instant) -> anyhow::Result<u32> {
     let mut answer = Vec::new();
     while Instant::now() < deadline {
         // The standard library takes posix_spawn for this.
-        let mut child = Command::new(cat).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = as_handler(cat).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         child.stdin.take().context("stdin is piped")?.write_all(BODY)?;
         answer.clear();
         child.stdout.take().context("stdout is piped")?.read_to_end(&mut answer)?;

@@ -17,6 +17,7 @@ use faas_api::{FunctionDeployment, format_duration, parse_bytes, parse_duration}
 use faas_package::{HTTP_SOCKET_VARIABLE, Interpreter, Layout, Manifest, Mode, RunPlan, Signature, run_plan};
 use faas_process::{Child, Spawner};
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::logs::Logs;
@@ -87,6 +88,8 @@ pub(crate) struct Started {
     /// It says `ready` or `failed: …` here, and dies when this end is closed.
     pub(crate) control: UnixStream,
     pub(crate) socket: PathBuf,
+    /// Done when all that the replica wrote is in its log.
+    pub(crate) output: JoinHandle<()>,
 }
 
 impl Launcher {
@@ -129,11 +132,12 @@ impl Launcher {
             .stdout(input.try_clone().map_err(failed("share a pipe"))?)
             .stderr(Stdio::from(input));
         let child = self.spawner.spawn(command).await.map_err(failed("start the watchdog"))?;
-        self.logs
+        let output = self
+            .logs
             .collect(&launch.record.function, &launch.instance, output.into())
             .map_err(failed("read the replica's output"))?;
         let control = UnixStream::from_std(ours).map_err(failed("watch the control connection"))?;
-        Ok(Started { child, control, socket: folders.socket })
+        Ok(Started { child, control, socket: folders.socket, output })
     }
 
     async fn make(&self, folders: &Folders, record: &Record) -> io::Result<()> {

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, Write as _};
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
@@ -29,6 +31,8 @@ const LINE_BYTES: usize = 64 << 10;
 const FILE_BYTES: u64 = 1 << 20;
 /// Replicas of a function whose files are kept.
 const INSTANCES: usize = 5;
+/// A traceback's worth.
+const LAST_LINES: Option<NonZeroU64> = NonZeroU64::new(20);
 /// Lines that wait for a slow follower.
 const BEHIND: usize = 1024;
 
@@ -47,25 +51,39 @@ impl Logs {
         self.root.join(function.namespace.as_str()).join(function.name.as_str())
     }
 
-    /// Reads a replica's output until every holder of the pipe's other end has closed it.
+    /// Reads a replica's output, in a task that ends when every holder of the pipe's other end has closed it.
     pub(crate) fn collect(
         self: &Arc<Self>,
         function: &FunctionId,
         instance: &str,
         output: OwnedFd,
-    ) -> io::Result<()> {
+    ) -> io::Result<JoinHandle<()>> {
         let mut lines = BufReader::new(pipe::Receiver::from_owned_fd(output)?);
         let mut writer = self.writer(function, instance)?;
         let logs = Arc::clone(self);
         let function = function.clone();
-        tokio::spawn(async move {
+        Ok(tokio::spawn(async move {
             let mut line = Vec::new();
             while let Ok(true) = read_line(&mut lines, &mut line).await {
                 logs.write(&mut writer, &function, &line);
                 line.clear();
             }
-        });
-        Ok(())
+        }))
+    }
+
+    /// A replica's last words: at most [`LAST_LINES`], for a person who asks why it ended.
+    pub(crate) async fn last_words(&self, function: &FunctionId, instance: &str) -> String {
+        let query = LogQuery {
+            function: function.clone(),
+            instance: Some(instance.to_owned()),
+            tail: LAST_LINES,
+            since: None,
+            follow: false,
+        };
+        match self.read(query).await {
+            Ok(lines) => lines.map(|line| line.text).collect().await,
+            Err(_) => String::new(),
+        }
     }
 
     /// Adds the platform's own words to a replica's log.

@@ -3,6 +3,7 @@
 //! Stopping loses nothing: the replica has left the routes before; here the last invocation in flight is waited for,
 //! bounded by the function's timeout, then the watchdog drains and, if it does not, is killed with all below it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,22 +23,17 @@ const TERM_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs until the replica has ended, and reports it unless it was told to stop.
 pub(crate) async fn run(supervisor: Supervisor, launcher: Arc<Launcher>, launch: Launch, limit: Duration) {
-    let function = launch.record.function.clone();
+    let function = &launch.record.function;
     let reason = match launcher.start(&launch).await {
-        Ok(started) => {
-            let reason = Life { supervisor: &supervisor, launch: &launch, limit }.live(started).await;
-            launcher.clean(&launch).await;
-            reason
-        }
-        Err(error) => {
-            launcher.clean(&launch).await;
-            Some(error)
-        }
+        Ok(started) => Life { supervisor: &supervisor, launch: &launch, limit }.live(started).await,
+        Err(error) => Some(error),
     };
-    if let Some(reason) = reason.filter(|_| supervisor.expects(&function, &launch.instance)) {
+    launcher.clean(&launch).await;
+    if let Some(reason) = reason.filter(|_| supervisor.expects(function, &launch.instance)) {
         tracing::warn!(%function, replica = launch.instance, reason, "replica ended");
-        launcher.logs.append(&function, &launch.instance, &format!("{reason}\n"));
-        supervisor.ended(&function, &Ended { instance: launch.instance, reason });
+        launcher.logs.append(function, &launch.instance, &reason);
+        let last_words = launcher.logs.last_words(function, &launch.instance).await;
+        supervisor.ended(function, &Ended { instance: launch.instance.clone(), reason, last_words });
     }
 }
 
@@ -50,25 +46,33 @@ struct Life<'a> {
 impl Life<'_> {
     /// Why it ended; `None` if it was told to.
     async fn live(&self, started: Started) -> Option<String> {
-        let Started { child, control, socket } = started;
+        let Started { child, control, socket, output } = started;
+        let reason = self.watch_over(&child, control, socket).await;
+        // The group is killed, so that nothing holds the log's pipe open.
+        drop(child);
+        let _ = timeout(TERM_LIMIT, output).await;
+        reason
+    }
+
+    async fn watch_over(&self, child: &Child, control: UnixStream, socket: PathBuf) -> Option<String> {
         let mut lines = BufReader::new(control).lines();
         let replica = tokio::select! {
             line = lines.next_line() => match line.ok().flatten().as_deref() {
                 Some("ready") => Replica::new(self.launch.instance.clone(), Address::Unix(socket)),
-                other => return Some(self.end(&child, other.map(str::to_owned)).await),
+                other => return Some(self.end(child, other.map(str::to_owned)).await),
             },
             () = self.launch.stop.cancelled() => {
-                self.stop(&child).await;
+                self.stop(child).await;
                 return None;
             }
         };
         self.supervisor.ready(&self.launch.record.function, &self.launch.instance, Arc::clone(&replica));
         tracing::debug!(function = %self.launch.record.function, replica = self.launch.instance, "ready");
         tokio::select! {
-            reason = self.watch(&child, &mut lines) => Some(reason),
+            reason = self.watch(child, &mut lines) => Some(reason),
             () = self.launch.stop.cancelled() => {
                 self.retire(&replica).await;
-                self.stop(&child).await;
+                self.stop(child).await;
                 None
             }
         }

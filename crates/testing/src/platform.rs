@@ -117,6 +117,14 @@ impl Platform {
         self.http().authorized(format!("Basic {}", STANDARD.encode(format!("admin:{}", self.password()))))
     }
 
+    /// HTTP to the admin listener: metrics and health.
+    pub fn admin_listener(&self) -> Http {
+        let log = fs::read_to_string(self.folder.path().join("serve.log")).expect("serve.log is there");
+        let address =
+            log.lines().rev().find_map(|line| line.split_once("admin=")?.1.split_whitespace().next());
+        Http::new(&format!("http://{}", address.expect("the log names the address")))
+    }
+
     /// Writes a file below the working folder.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.folder.path().join(path);

@@ -54,7 +54,69 @@ fn a_function_over_its_timeout_is_ended() {
 }
 
 #[test]
-fn answers_stream_as_they_are_made() {
+fn a_watchdog_that_hangs_is_given_up_by_the_gateway() {
+    let platform = Platform::start();
+    deploy(&platform, "stuck", "cat", "    environment:\n      exec_timeout: 200ms\n");
+    assert_eq!(platform.http().post("/function/stuck", b"1").text(), "1");
+    let watchdog =
+        platform.processes().iter().find(|(_, command)| command.contains("faas-watchdog")).unwrap().0;
+    let pid = rustix::process::Pid::from_raw(watchdog).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let answer = platform.http().post("/function/stuck", b"2");
+    assert_eq!((answer.status, answer.text().as_str()), (502, ""));
+    assert_eq!(answer.header("x-openfaas-internal"), "proxy");
+    assert!(answer.header("x-faas-fault").ends_with("no answer within 200ms"), "{:?}", answer.headers);
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+}
+
+#[test]
+fn many_callers_wake_a_function_once() {
+    let platform = Platform::start();
+    deploy(&platform, "asleep", "cat", "");
+    let scale = |replicas: u32| {
+        let body = serde_json::json!({ "replicas": replicas });
+        assert_eq!(platform.admin().json("POST", "/system/scale-function/asleep", &body).status, 202);
+    };
+    for _ in 0..5 {
+        scale(0);
+        wait_for("no replica", || platform.processes().is_empty().then_some(()));
+        std::thread::scope(|scope| {
+            for _ in 0..32 {
+                scope.spawn(|| assert_eq!(platform.http().post("/function/asleep", b"hey").text(), "hey"));
+            }
+        });
+        let watchdogs =
+            platform.processes().iter().filter(|(_, line)| line.contains("faas-watchdog")).count();
+        assert_eq!(watchdogs, 1);
+    }
+}
+
+#[test]
+fn metrics_count_what_was_invoked_and_nothing_else() {
+    let platform = Platform::start();
+    deploy(&platform, "counted", "cat", "");
+    for _ in 0..3 {
+        assert_eq!(platform.http().post("/function/counted", b"x").status, 200);
+    }
+    assert_eq!(platform.http().post("/function/unknown", b"x").status, 404);
+    let admin = platform.admin_listener();
+    assert_eq!((admin.get("/healthz").text().as_str(), admin.get("/readyz").status), ("OK", 200));
+    let metrics = admin.get("/metrics").text();
+    for line in [
+        "gateway_function_invocation_total{code=\"200\",function_name=\"counted.openfaas-fn\"} 3",
+        "gateway_function_invocation_started{function_name=\"counted.openfaas-fn\"} 3",
+        "gateway_functions_seconds_count{code=\"200\",function_name=\"counted.openfaas-fn\"} 3",
+        "gateway_function_invocation_inflight{function_name=\"counted.openfaas-fn\"} 0",
+        "gateway_service_count{function_name=\"counted.openfaas-fn\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert!(!metrics.contains("unknown"), "{metrics}");
+    assert!(platform.http().get("/metrics").status == 404, "metrics are not on the product's port");
+}
+
+#[test]
+fn a_chunked_request_reaches_an_http_handler_whole() {
     let platform = Platform::start();
     let faas = platform.login();
     faas.run(&["new", "--lang", "node", "ticker"]).success();
@@ -63,7 +125,6 @@ fn answers_stream_as_they_are_made() {
         "module.exports = async (event, context) => context.succeed(event.body)\n",
     );
     faas.run(&["up", "-f", "ticker.yml"]).success();
-    // A body that is still being sent: the head and the first part are on their way before it ends.
     let mut stream = TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
     stream
         .write_all(

@@ -26,6 +26,22 @@ pub(crate) struct Upstream {
     idle: Mutex<Vec<SendRequest<Body>>>,
 }
 
+/// A connection whose answer is being read; dropping it closes it.
+pub(crate) struct Connection {
+    upstream: Arc<Upstream>,
+    sender: SendRequest<Body>,
+}
+
+impl Connection {
+    /// Lets others use the connection, once the answer has been read to its end.
+    pub(crate) fn keep(self) {
+        let mut idle = self.upstream.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE && !self.sender.is_closed() {
+            idle.push(self.sender);
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -46,12 +62,12 @@ impl Upstream {
         &self.replica
     }
 
-    /// Sends the request and waits for the head of the answer. Dropping the future or the answer's body unread closes
-    /// the connection, which tells the replica that the caller is gone.
+    /// Sends the request and waits for the head of the answer. Dropping the future or the connection closes it, which
+    /// tells the replica that the caller is gone.
     pub(crate) async fn send(
         self: &Arc<Self>,
         mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<(Response<Incoming>, Connection), Failure> {
         loop {
             let (mut sender, reused) = match self.take_idle().await {
                 Some(sender) => (sender, true),
@@ -62,8 +78,7 @@ impl Upstream {
             };
             match sender.try_send_request(request).await {
                 Ok(response) => {
-                    self.keep(sender);
-                    return Ok(response);
+                    return Ok((response, Connection { upstream: Arc::clone(self), sender }));
                 }
                 Err(mut error) => match error.take_message() {
                     // An idle connection that the replica closed meanwhile.
@@ -77,27 +92,13 @@ impl Upstream {
         }
     }
 
-    /// An idle connection that takes a request now. One whose last answer is still being read is not ready yet and
-    /// stays where it is.
+    /// The connection that was used last and is still open.
     async fn take_idle(&self) -> Option<SendRequest<Body>> {
         loop {
-            let mut sender = {
-                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                idle.retain(|sender| !sender.is_closed());
-                let ready = idle.iter().rposition(SendRequest::is_ready)?;
-                idle.swap_remove(ready)
-            };
+            let mut sender = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             if sender.ready().await.is_ok() {
                 return Some(sender);
             }
-        }
-    }
-
-    /// Keeps a connection; it becomes ready when the answer has been read to its end.
-    fn keep(&self, sender: SendRequest<Body>) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MOST_IDLE {
-            idle.push(sender);
         }
     }
 

@@ -58,6 +58,7 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
         Arc::new(move || gateway.collect())
     });
     let address = parts.listener.local_addr()?;
+    tracing::info!(gateway = %address, admin = %parts.admin.local_addr()?, "listening");
     let (listener, admin_listener) = (from_std(parts.listener)?, from_std(parts.admin)?);
     let stop_admin = CancellationToken::new();
     let admin_task = tokio::spawn(admin.clone().run(admin_listener, stop_admin.clone()));

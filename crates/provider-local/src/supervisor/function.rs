@@ -31,6 +31,8 @@ pub(crate) struct Function {
     slots: Vec<Slot>,
     failures: u32,
     failure: Option<Arc<str>>,
+    /// What the replica that failed wrote last.
+    last_words: String,
     /// Nothing is started until the pause is over.
     pausing: bool,
     changed_at: Timestamp,
@@ -48,8 +50,10 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) instance: String,
-    /// For a person: why it ended.
+    /// For a person: why it ended, on one line.
     pub(crate) reason: String,
+    /// The end of its log.
+    pub(crate) last_words: String,
 }
 
 impl Function {
@@ -61,6 +65,7 @@ impl Function {
             slots: Vec::new(),
             failures: 0,
             failure: None,
+            last_words: String::new(),
             pausing: false,
             changed_at: Timestamp::now(),
         }
@@ -151,6 +156,7 @@ impl Function {
         self.failures = if was_ready.is_some_and(|time| time >= RECOVERED) { 1 } else { self.failures + 1 };
         if was_ready.is_none() || self.failures >= HOPELESS {
             self.failure = Some(ended.reason.as_str().into());
+            self.last_words.clone_from(&ended.last_words);
         }
         let pause = self.pause(was_ready.is_some());
         self.pausing = !pause.is_zero();
@@ -236,7 +242,10 @@ impl Function {
                 "Available",
                 format!("{available} of {} replicas answer", self.wanted),
             ),
-            (Some(failure), ..) => condition("Healthy", false, "StartFailed", failure.to_string()),
+            (Some(failure), ..) => {
+                let message = format!("{failure}\n{}", self.last_words);
+                condition("Healthy", false, "StartFailed", message.trim_end().to_owned())
+            }
             (None, _, 0) => {
                 condition("Healthy", false, "ScaledToZero", "starts with the next invocation".into())
             }

@@ -29,7 +29,10 @@ fn make_ready(function: &mut Function, name: &str) {
 }
 
 fn end(function: &mut Function, instance: &str) -> Option<Duration> {
-    function.ended(&Ended { instance: instance.into(), reason: "broke".into() }, Instant::now())
+    function.ended(
+        &Ended { instance: instance.into(), reason: "broke".into(), last_words: String::new() },
+        Instant::now(),
+    )
 }
 
 fn routed(function: &Function) -> Vec<String> {
