@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use faas_testing::{Platform, wait_for};
 
 use crate::isolation::deploy;
+use crate::wire::{digest, package};
 
 #[test]
 fn updates_and_scaling_under_load_fail_no_request() {
@@ -113,6 +114,50 @@ fn metrics_count_what_was_invoked_and_nothing_else() {
     }
     assert!(!metrics.contains("unknown"), "{metrics}");
     assert!(platform.http().get("/metrics").status == 404, "metrics are not on the product's port");
+}
+
+/// Answers with a first part before it has read the request's body, and with a second one after.
+const DUPLEX: &str = r#"#!/usr/bin/python3
+import os, socket
+server = socket.socket(socket.AF_UNIX)
+server.bind(os.environ["FAAS_HTTP_SOCKET"])
+server.listen()
+while True:
+    connection, _ = server.accept()
+    lines = connection.makefile("rb")
+    while (line := lines.readline()) not in (b"", b"\r\n"):
+        pass
+    if line:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst\n\r\n")
+        while (line := lines.readline()) not in (b"", b"0\r\n"):
+            pass
+        connection.sendall(b"7\r\nsecond\n\r\n0\r\n\r\n")
+    connection.close()
+"#;
+
+#[test]
+fn bodies_stream_both_ways_at_once() {
+    let platform = Platform::start();
+    let manifest = r#"{"version": 1, "runtime": "binary", "handler": "serve", "signature": "http"}"#;
+    let zip = package(&[("faas.json", manifest), ("function/serve", DUPLEX)]);
+    let digest = digest(&zip);
+    assert_eq!(platform.admin().send("PUT", &format!("/system/packages/{digest}"), &[], &zip).status, 201);
+    let function = serde_json::json!({"service": "duplex", "package": digest});
+    assert_eq!(platform.admin().json("POST", "/system/functions", &function).status, 202);
+    let mut stream = TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
+    let head = "POST /function/duplex HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut until = |part: &str| {
+        let mut line = String::new();
+        while line != part {
+            line.clear();
+            assert!(reader.read_line(&mut line).unwrap() > 0, "the answer ended before {part:?}");
+        }
+    };
+    until("first\n");
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    until("second\n");
 }
 
 #[test]

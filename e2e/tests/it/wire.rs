@@ -284,17 +284,17 @@ fn an_upload_that_lies_or_hurts_leaves_nothing() {
 
 const MANIFEST: &str = r#"{"version": 1, "runtime": "bash", "handler": "handler.sh", "signature": "stdin"}"#;
 
-fn package(entries: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn package(entries: &[(&str, &str)]) -> Vec<u8> {
     use std::io::Write as _;
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, text) in entries {
-        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.start_file(*name, zip::write::SimpleFileOptions::default().unix_permissions(0o755)).unwrap();
         zip.write_all(text.as_bytes()).unwrap();
     }
     zip.finish().unwrap().into_inner()
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     faas_api::Digest::from_bytes(&sha2::Sha256::digest(bytes).into()).to_string()
 }
