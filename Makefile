@@ -33,7 +33,6 @@ run: ## build quickly and start `faas serve`; Ctrl-C ends it
 	@exec bin/faas serve
 
 test: ## unit, property, service, process and end-to-end tests
-	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace
 
 lint: ## formatting, clippy, documentation, layering
