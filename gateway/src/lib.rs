@@ -41,6 +41,7 @@ struct State {
     provider: Arc<dyn Provider>,
     table: Arc<RouteTable>,
     metrics: Metrics,
+    shutdown: Shutdown,
 }
 
 impl Gateway {
@@ -49,15 +50,17 @@ impl Gateway {
         config: Config,
         provider: Arc<dyn Provider>,
         registry: &Registry,
+        shutdown: Shutdown,
     ) -> Result<Self, prometheus::Error> {
         let table = Arc::new(RouteTable::default());
         provider.subscribe(Arc::clone(&table) as _);
         let metrics = Metrics::new(registry)?;
-        Ok(Self(Arc::new(State { config, provider, table, metrics })))
+        Ok(Self(Arc::new(State { config, provider, table, metrics, shutdown })))
     }
 
     /// Serves until told to drain, then until the last invocation has ended or the abort.
-    pub async fn run(self, listener: TcpListener, shutdown: Shutdown) {
+    pub async fn run(self, listener: TcpListener) {
+        let shutdown = self.0.shutdown.clone();
         server::run(listener, router::build(self), shutdown).await;
     }
 

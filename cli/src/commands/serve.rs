@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use faas_api::parse_duration;
+use rustix::fs::Mode;
 
 use crate::cli::Context;
 use crate::env::Env;
@@ -44,6 +45,8 @@ pub(crate) struct ServeArgs {
 
 /// Starts the platform and returns when it has drained.
 pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
+    // Whatever is made from here on, by libraries too, is the user's alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     faas_daemon::init_logging(&args.log, args.log_json).map_err(|error| failure(error.to_string()))?;
     let data_dir = match &args.data_dir {
         Some(folder) => std::path::absolute(folder).context("cannot find the current folder")?,

@@ -30,6 +30,35 @@ fn a_drain_ends_with_status_zero_and_no_process_left() {
 }
 
 #[test]
+fn what_the_platform_writes_is_its_users_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let platform = Platform::start();
+    for entry in std::fs::read_dir(platform.data_dir()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} has mode {mode:o}", entry.path());
+    }
+}
+
+#[test]
+fn a_follower_of_logs_does_not_hold_up_a_drain() {
+    let mut platform = Platform::start();
+    deploy(&platform, "watched", "cat", "");
+    let mut follower = platform.login().command(&["logs", "watched"]);
+    let mut follower = follower.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follower.stdout.take().unwrap()));
+    assert!(lines.next().unwrap().unwrap().contains("Version:"));
+    assert_eq!(platform.http().post("/function/watched", b"1").status, 200);
+    assert!(
+        lines.any(|line| line.unwrap().contains("Wrote 1 Bytes")),
+        "the log ended before the call was in it"
+    );
+    assert_eq!(platform.stop(), Some(0));
+    assert_eq!(lines.count(), 0);
+    assert!(follower.wait().unwrap().success());
+}
+
+#[test]
 fn functions_secrets_and_packages_survive_a_restart() {
     let mut platform = with_echo();
     let function = json!({"service": "f", "image": "echo", "envVars": {"A": "1"}, "labels": {"x": "y"}});

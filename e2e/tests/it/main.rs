@@ -10,4 +10,5 @@ mod errors;
 mod isolation;
 mod lifecycle;
 mod session;
+mod tidy;
 mod wire;

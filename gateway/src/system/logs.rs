@@ -1,4 +1,5 @@
-//! `GET /system/logs`: lines as ndjson, each flushed as it comes. With `follow` until the caller leaves.
+//! `GET /system/logs`: lines as ndjson, each flushed as it comes. With `follow` until the caller leaves or the gateway
+//! drains.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -31,7 +32,9 @@ pub(crate) async fn logs(
         }
         Err(error) => return Err(error.into()),
     };
-    let body = Body::from_stream(lines.map(|line| encode(&line)));
+    // Who follows would hold up a drain for ever.
+    let drain = gateway.0.shutdown.drain.clone().cancelled_owned();
+    let body = Body::from_stream(lines.take_until(drain).map(|line| encode(&line)));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 

@@ -52,7 +52,7 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
         .await
         .map_err(|error| failure(chain(&error)))?;
     let registry = Registry::new();
-    let gateway = Gateway::new(gateway_config(&parts), Arc::new(local.clone()), &registry)?;
+    let gateway = Gateway::new(gateway_config(&parts), Arc::new(local.clone()), &registry, shutdown.clone())?;
     let admin = Admin::new(registry, {
         let gateway = gateway.clone();
         Arc::new(move || gateway.collect())
@@ -64,7 +64,7 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
     let admin_task = tokio::spawn(admin.clone().run(admin_listener, stop_admin.clone()));
     admin.set_ready(true);
     output::line(welcome(&parts.program, address, &parts.credentials))?;
-    let serving = tokio::spawn(gateway.run(listener, shutdown.clone()));
+    let serving = tokio::spawn(gateway.run(listener));
     shutdown.drain.cancelled().await;
     tracing::info!("draining: a second signal ends at once");
     admin.set_ready(false);
