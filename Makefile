@@ -35,7 +35,7 @@ run: ## build quickly and start `faas serve`; Ctrl-C ends it
 test: ## unit, property, service, process and end-to-end tests
 	$(CARGO) test --workspace
 
-lint: ## formatting, clippy, documentation, layering
+lint: ## formatting, clippy, documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet

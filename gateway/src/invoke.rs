@@ -114,7 +114,7 @@ async fn forward(
         let Lease { upstream, in_flight } = wake::acquire(gateway, function, &tried, deadline).await?;
         match upstream.send(request).await {
             Ok((response, connection)) => return Ok(Forwarded { response, connection, in_flight }),
-            Err(Failure::Unsent(unsent, error)) if tried.len() < TRIES => {
+            Err(Failure::Unsent(unsent, error)) if tried.len() + 1 < TRIES => {
                 tracing::debug!(%function, replica = upstream.replica().name, %error, "trying another replica");
                 request = *unsent;
                 tried.push(upstream);

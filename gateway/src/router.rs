@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
@@ -62,10 +62,17 @@ async fn measure(
     next: Next,
 ) -> Response {
     let started = Instant::now();
-    let method = request.method().clone();
+    let method = method_label(request.method());
     let response = next.run(request).await;
-    gateway.0.metrics.record_api(method.as_str(), path.as_str(), response.status(), started.elapsed());
+    gateway.0.metrics.record_api(method, path.as_str(), response.status(), started.elapsed());
     response
+}
+
+/// A caller may invent methods, and each would be a new series.
+fn method_label(method: &Method) -> &'static str {
+    const METHODS: [Method; 5] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    const LABELS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "DELETE"];
+    METHODS.iter().position(|known| known == method).map_or("other", |index| LABELS[index])
 }
 
 /// Redirects `//`, `.` and `..` to the path they mean, as the peers' router does.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::http::StatusCode;
 use faas_api::FunctionId;
-use faas_provider::InFlight;
+use faas_provider::{Cause, Failure, InFlight};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Gateway;
@@ -51,8 +51,8 @@ async fn wait(gateway: &Gateway, function: &FunctionId, avoid: &[Arc<Upstream>])
         if let Some(lease) = pick(&entry, avoid) {
             return Ok(lease);
         }
-        if let Some(reason) = &entry.route.failure {
-            return Err(failed_start(function, reason));
+        if let Some(failure) = &entry.route.failure {
+            return Err(failed_start(function, failure));
         }
         if entry.route.wanted == 0 {
             wake(gateway, function, &shared).await?;
@@ -114,8 +114,12 @@ fn no_endpoints(function: &FunctionId, reason: &'static str) -> Fault {
         .retry_after(1)
 }
 
-fn failed_start(function: &FunctionId, reason: &str) -> Fault {
-    Fault::new(Side::Handler, StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
+fn failed_start(function: &FunctionId, failure: &Failure) -> Fault {
+    let side = match failure.cause {
+        Cause::Handler => Side::Handler,
+        Cause::Platform => Side::Platform,
+    };
+    Fault::new(side, StatusCode::SERVICE_UNAVAILABLE, failure.reason.to_string())
         .body(format!("No endpoints available for: {}.", function.name))
         .retry_after(5)
 }

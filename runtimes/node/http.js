@@ -77,9 +77,9 @@ async function load(name) {
   try {
     loaded = require(file);
   } catch (error) {
-    const module = error.code === 'ERR_REQUIRE_ESM' || (error.code === 'MODULE_NOT_FOUND' && fs.existsSync(file + '.mjs'));
+    const module = error.code === 'ERR_REQUIRE_ESM' || (error.code === 'MODULE_NOT_FOUND' && ['.cjs', '.mjs'].some((ending) => fs.existsSync(file + ending)));
     if (!module) throw error;
-    const source = fs.existsSync(file) ? file : file + (fs.existsSync(file + '.js') ? '.js' : '.mjs');
+    const source = fs.existsSync(file) ? file : file + ['.js', '.cjs', '.mjs'].find((ending) => fs.existsSync(file + ending));
     loaded = await import(require('url').pathToFileURL(source));
   }
   const handler = typeof loaded === 'function' ? loaded : loaded.default || loaded.handler || loaded.handle;

@@ -12,7 +12,7 @@ use landlock::{
     RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
 use crate::flags::Flags;
 use crate::log;
@@ -39,7 +39,7 @@ pub(crate) fn enter(flags: &Flags) -> Result<(), String> {
 }
 
 /// Restricts the calling thread and all it spawns, if the flags say so. Capabilities go too: with root's a handler would
-/// read other processes' memory past Landlock, and `no_new_privs`, which comes with it, keeps them from coming back.
+/// read other processes' memory past Landlock, and `no_new_privs` keeps them from coming back.
 pub(crate) fn restrict(read: &[PathBuf], write: &[PathBuf]) -> io::Result<()> {
     if read.is_empty() && write.is_empty() {
         return Ok(());
@@ -47,8 +47,8 @@ pub(crate) fn restrict(read: &[PathBuf], write: &[PathBuf]) -> io::Result<()> {
     let status = restrict_files(read, write).map_err(io::Error::other)?;
     if status.ruleset == RulesetStatus::NotEnforced {
         log::line(format_args!("handlers are not confined: this kernel offers no Landlock"));
-        return Ok(());
     }
+    set_no_new_privs(true)?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     Ok(())

@@ -22,6 +22,6 @@ pub(crate) fn prefix() -> String {
 
 /// What `-version` prints and the log begins with.
 pub(crate) fn version() -> String {
-    let revision = option_env!("FAAS_GIT_SHA").unwrap_or("unknown");
+    let revision = option_env!("FAAS_COMMIT").filter(|commit| !commit.is_empty()).unwrap_or("unknown");
     format!("Version: v{}\tSHA: {revision}", env!("CARGO_PKG_VERSION"))
 }

@@ -32,7 +32,7 @@ pub(crate) struct ServeArgs {
     /// Where metrics and health checks are served, without credentials
     #[arg(long, env = "FAAS_ADMIN", value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
     admin: SocketAddr,
-    /// Holds functions, packages, secrets and logs [default: $`XDG_DATA_HOME/faas` or ~/.local/share/faas]
+    /// Holds functions, packages, secrets and logs; if not given, `faas` in the XDG data folder
     #[arg(long, env = "FAAS_DATA_DIR", value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// What is logged on standard error: a level, or levels per module
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
     };
     let listener = bind(args.listen, "--listen or FAAS_LISTEN")?;
     let admin = bind(args.admin, "--admin or FAAS_ADMIN")?;
-    let data_dir = DataDir::lock(data_dir)?;
+    let data_dir = DataDir::lock(&data_dir)?;
     let credentials = data_dir.credentials()?;
     platform::run(platform::Parts {
         program: context.env.program.clone(),

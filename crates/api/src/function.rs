@@ -185,14 +185,15 @@ pub struct DeleteFunctionRequest {
 
 /// Body of `POST /system/scale-function/{name}`; the name in the path wins.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct ScaleRequest {
     /// Which function.
+    #[serde(default)]
     pub service_name: String,
     /// Replicas wanted.
     pub replicas: u32,
     /// Empty means the query's, else the default namespace.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty", default)]
     pub namespace: String,
 }
 

@@ -112,5 +112,5 @@ fn python_options(command: &mut Vec<OsString>, scratch: Option<&Path>) -> Option
     if scratch.is_none() {
         command.push("-B".into());
     }
-    scratch.map(|scratch| ("PYTHONPYCACHEPREFIX".into(), scratch.join("pycache").into()))
+    scratch.map(|scratch| ("FAAS_PYCACHE".into(), scratch.join("pycache").into()))
 }

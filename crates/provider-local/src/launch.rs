@@ -58,6 +58,9 @@ const READABLE: [&str; 28] = [
 ];
 /// Devices that any program expects to open.
 const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+/// Other names for what the platform sets, and stronger ones: the watchdog, which is not confined, would run or call what
+/// they say in place of the package.
+const REDIRECTING: [&str; 2] = ["function_process", "http_upstream_url"];
 /// Where handlers find programs.
 const HANDLER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -275,7 +278,8 @@ impl Plan<'_> {
         let text = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
         let path = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
         let mut environment = vec![text("PATH", HANDLER_PATH), text("LANG", "C.UTF-8")];
-        environment.extend(deployment.env_vars.iter().map(|(name, value)| text(name, value)));
+        let own = deployment.env_vars.iter().filter(|(name, _)| !REDIRECTING.contains(&name.as_str()));
+        environment.extend(own.map(|(name, value)| text(name, value)));
         environment.extend(run.environment.iter().cloned().chain(words));
         environment.extend([
             ("fprocess".into(), fprocess),

@@ -1,11 +1,11 @@
 //! What replicas write, kept in files and handed to those who follow.
 //!
 //! `logs/NAMESPACE/NAME/INSTANCE.log`, a line each: RFC 3339 time, a space, the text. Bounded: a line is cut at
-//! [`LINE_BYTES`], a replica's file is rotated once at [`FILE_BYTES`], the files of [`INSTANCES`] replicas are kept, so
+//! [`LINE_BYTES`], a replica's file is rotated once at [`FILE_BYTES`], the files of [`INSTANCES`] replicas that ended are kept, so
 //! that the traceback of one that died can still be read. A follower that falls [`BEHIND`] lines back is told how many
 //! it missed. Writing goes to the page cache from the task that reads the pipe.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, Write as _};
 use std::num::NonZeroU64;
@@ -29,7 +29,7 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 const LINE_BYTES: usize = 64 << 10;
 /// A file is moved to `.log.1`, over the one there, at this size.
 const FILE_BYTES: u64 = 1 << 20;
-/// Replicas of a function whose files are kept.
+/// Replicas of a function that have ended and whose files are kept.
 const INSTANCES: usize = 5;
 /// A traceback's worth.
 const LAST_LINES: Option<NonZeroU64> = NonZeroU64::new(20);
@@ -40,11 +40,13 @@ const BEHIND: usize = 1024;
 pub(crate) struct Logs {
     root: PathBuf,
     functions: Mutex<HashMap<FunctionId, broadcast::Sender<LogMessage>>>,
+    /// Files of replicas that run: these are not the ones to forget.
+    open: Mutex<HashSet<PathBuf>>,
 }
 
 impl Logs {
     pub(crate) fn new(data_dir: &Path) -> Self {
-        Self { root: data_dir.join("logs"), functions: Mutex::default() }
+        Self { root: data_dir.join("logs"), functions: Mutex::default(), open: Mutex::default() }
     }
 
     fn folder(&self, function: &FunctionId) -> PathBuf {
@@ -60,6 +62,7 @@ impl Logs {
     ) -> io::Result<JoinHandle<()>> {
         let mut lines = BufReader::new(pipe::Receiver::from_owned_fd(output)?);
         let mut writer = self.writer(function, instance)?;
+        self.open().insert(writer.path.clone());
         let logs = Arc::clone(self);
         let function = function.clone();
         Ok(tokio::spawn(async move {
@@ -68,6 +71,7 @@ impl Logs {
                 logs.write(&mut writer, &function, &line);
                 line.clear();
             }
+            logs.open().remove(&writer.path);
         }))
     }
 
@@ -116,7 +120,7 @@ impl Logs {
         fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{instance}.log"));
         if !path.exists() {
-            forget_oldest(&folder)?;
+            forget_oldest(&folder, &self.open())?;
         }
         Writer::open(path, instance)
     }
@@ -153,6 +157,10 @@ impl Logs {
         let mut functions = self.lock();
         functions.retain(|_, followers| followers.receiver_count() > 0);
         functions.entry(function.clone()).or_insert_with(|| broadcast::Sender::new(BEHIND)).subscribe()
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FunctionId, broadcast::Sender<LogMessage>>> {
@@ -209,11 +217,11 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
 }
 
 /// Makes room for one more replica's file.
-fn forget_oldest(folder: &Path) -> io::Result<()> {
+fn forget_oldest(folder: &Path, open: &HashSet<PathBuf>) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
+        if path.extension().is_some_and(|extension| extension == "log") && !open.contains(&path) {
             files.push((fs::metadata(&path)?.modified()?, path));
         }
     }

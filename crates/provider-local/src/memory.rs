@@ -72,6 +72,12 @@ impl Memory {
 /// Whether a limit can be set in a cgroup made there.
 fn usable(folder: &Path, limit: &str) -> bool {
     let probe = folder.join("probe");
+    // Version 2 gives a controller to children only where it is asked to; version 1 has no such file.
+    for cgroup in [folder.parent(), Some(folder)].into_iter().flatten() {
+        let _ = fs::create_dir_all(cgroup);
+        let control = cgroup.join("cgroup.subtree_control");
+        let _ = control.exists().then(|| fs::write(control, "+memory"));
+    }
     let made = fs::create_dir_all(&probe).is_ok() && fs::write(probe.join(limit), "1073741824").is_ok();
     let _ = fs::remove_dir(&probe);
     if !made {

@@ -129,7 +129,7 @@ impl Packages {
         write(body, upload.as_file()).await?;
         let _installing = self.installing.lock().await;
         if self.has(digest) {
-            return Ok(());
+            return record.await;
         }
         let manifest = self.install(digest, upload.path()).await?;
         record.await?;

@@ -235,6 +235,12 @@ impl Local {
         Ok(())
     }
 
+    async fn touch_package(&self, digest: &Digest) -> Result<(), Error> {
+        let digest = digest.clone();
+        let touch = move |store: &mut Store| store.touch_package(&digest, Timestamp::now());
+        self.0.database.call("record the package", touch).await
+    }
+
     async fn put_secret(&self, namespace: &Namespace, name: &str, value: Vec<u8>) -> Result<(), Error> {
         let (namespace, name) = (namespace.clone(), name.to_owned());
         let write = move |store: &mut Store| store.put_secret(&namespace, &name, &value);
@@ -297,6 +303,7 @@ impl Provider for Local {
         }
         let mut record = self.record(function, deployment).await?;
         record.replicas = labelled_least(&record).unwrap_or(1);
+        check_replicas(record.replicas)?;
         self.write(record).await
     }
 
@@ -307,6 +314,7 @@ impl Provider for Local {
         let wanted = self.0.supervisor.wanted(function).ok_or_else(absent)?;
         let mut record = self.record(function, deployment).await?;
         record.replicas = labelled_least(&record).unwrap_or(wanted);
+        check_replicas(record.replicas)?;
         record.revision = before.revision + 1;
         record.created_at = before.created_at;
         self.write(record).await
@@ -328,11 +336,7 @@ impl Provider for Local {
     }
 
     async fn scale(&self, function: &FunctionId, replicas: u32) -> Result<(), Error> {
-        if replicas > MOST_REPLICAS {
-            let text =
-                format!("replicas: {replicas} is over the most that one machine runs, {MOST_REPLICAS}");
-            return Err(Error::Invalid(text));
-        }
+        check_replicas(replicas)?;
         let _changing = self.0.changing.lock().await;
         let name = function.clone();
         self.0.database.call("record the scale", move |store| store.set_replicas(&name, replicas)).await?;
@@ -423,22 +427,24 @@ impl Provider for Local {
         self.0.logs.read(query).await
     }
 
+    /// Who asks is about to use it: that counts, or it might be collected in between.
     async fn has_package(&self, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.0.packages.has(digest))
+        let _changing = self.0.changing.lock().await;
+        let here = self.0.packages.has(digest);
+        if here {
+            self.touch_package(digest).await?;
+        }
+        Ok(here)
     }
 
     async fn put_package(&self, digest: &Digest, body: PackageBody) -> Result<(), Error> {
-        let known = digest.clone();
-        let record = self
-            .0
-            .database
-            .call("record the package", move |store| store.touch_package(&known, Timestamp::now()));
-        self.0.packages.put(digest, body, record).await
+        self.0.packages.put(digest, body, self.touch_package(digest)).await
     }
 
     async fn tag_package(&self, namespace: &Namespace, image: &str, digest: &Digest) -> Result<(), Error> {
         let _changing = self.0.changing.lock().await;
         self.check_namespace(namespace).await?;
+        self.0.packages.open(digest)?;
         let (namespace, image, digest) = (namespace.clone(), tagged(image), digest.clone());
         let write = move |store: &mut Store| {
             store.touch_package(&digest, Timestamp::now())?;
@@ -450,6 +456,11 @@ impl Provider for Local {
 
 fn parse(name: &str) -> Result<Namespace, Error> {
     name.parse().map_err(|error: faas_api::InvalidName| Error::Invalid(error.to_string()))
+}
+
+fn check_replicas(replicas: u32) -> Result<(), Error> {
+    let text = || format!("replicas: {replicas} is over the most that one machine runs, {MOST_REPLICAS}");
+    (replicas <= MOST_REPLICAS).then_some(()).ok_or_else(|| Error::Invalid(text()))
 }
 
 /// A reference without a tag means `latest`, as everywhere.

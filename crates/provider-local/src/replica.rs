@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faas_process::{Child, Signal};
-use faas_provider::{Address, Replica};
+use faas_provider::{Address, Cause, Failure, Replica};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -24,16 +24,16 @@ const TERM_LIMIT: Duration = Duration::from_secs(5);
 /// Runs until the replica has ended, and reports it unless it was told to stop.
 pub(crate) async fn run(supervisor: Supervisor, launcher: Arc<Launcher>, launch: Launch, limit: Duration) {
     let function = &launch.record.function;
-    let reason = match launcher.start(&launch).await {
+    let failure = match launcher.start(&launch).await {
         Ok(started) => Life { supervisor: &supervisor, launch: &launch, limit }.live(started).await,
-        Err(error) => Some(error),
+        Err(error) => Some(Failure { cause: Cause::Platform, reason: error.into() }),
     };
     launcher.clean(&launch).await;
-    if let Some(reason) = reason.filter(|_| supervisor.expects(function, &launch.instance)) {
-        tracing::warn!(%function, replica = launch.instance, reason, "replica ended");
-        launcher.logs.append(function, &launch.instance, &reason);
+    if let Some(failure) = failure.filter(|_| supervisor.expects(function, &launch.instance)) {
+        tracing::warn!(%function, replica = launch.instance, reason = &*failure.reason, "replica ended");
+        launcher.logs.append(function, &launch.instance, &failure.reason);
         let last_words = launcher.logs.last_words(function, &launch.instance).await;
-        supervisor.ended(function, &Ended { instance: launch.instance.clone(), reason, last_words });
+        supervisor.ended(function, &Ended { instance: launch.instance.clone(), failure, last_words });
     }
 }
 
@@ -45,7 +45,7 @@ struct Life<'a> {
 
 impl Life<'_> {
     /// Why it ended; `None` if it was told to.
-    async fn live(&self, started: Started) -> Option<String> {
+    async fn live(&self, started: Started) -> Option<Failure> {
         let Started { child, control, socket, output } = started;
         let reason = self.watch_over(&child, control, socket).await;
         // The group is killed, so that nothing holds the log's pipe open.
@@ -54,7 +54,7 @@ impl Life<'_> {
         reason
     }
 
-    async fn watch_over(&self, child: &Child, control: UnixStream, socket: PathBuf) -> Option<String> {
+    async fn watch_over(&self, child: &Child, control: UnixStream, socket: PathBuf) -> Option<Failure> {
         let mut lines = BufReader::new(control).lines();
         let replica = tokio::select! {
             line = lines.next_line() => match line.ok().flatten().as_deref() {
@@ -79,19 +79,22 @@ impl Life<'_> {
     }
 
     /// Waits for the end of a ready replica.
-    async fn watch(&self, child: &Child, lines: &mut Lines<BufReader<UnixStream>>) -> String {
+    async fn watch(&self, child: &Child, lines: &mut Lines<BufReader<UnixStream>>) -> Failure {
         let line = lines.next_line().await.ok().flatten();
         self.end(child, line).await
     }
 
     /// The watchdog said why, or closed its side without a word.
-    async fn end(&self, child: &Child, line: Option<String>) -> String {
+    async fn end(&self, child: &Child, line: Option<String>) -> Failure {
         let status = timeout(TERM_LIMIT, child.wait()).await;
-        match (line.as_deref().and_then(|line| line.strip_prefix("failed: ")), status) {
-            (Some(reason), _) => reason.to_owned(),
-            (None, Ok(Ok(status))) => format!("watchdog ended: {status}"),
-            (None, _) => "watchdog closed its control connection".to_owned(),
+        if let Some(reason) = line.as_deref().and_then(|line| line.strip_prefix("failed: ")) {
+            return Failure { cause: Cause::Handler, reason: reason.into() };
         }
+        let reason = match status {
+            Ok(Ok(status)) => format!("watchdog ended: {status}").into(),
+            _ => "watchdog closed its control connection".into(),
+        };
+        Failure { cause: Cause::Platform, reason }
     }
 
     /// Waits for the last invocation, unless the platform itself is stopping: then the gateway has drained before.

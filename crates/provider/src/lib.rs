@@ -27,7 +27,7 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
 pub use error::Error;
-pub use route::{Address, InFlight, Replica, Route, RouteSink};
+pub use route::{Address, Cause, Failure, InFlight, Replica, Route, RouteSink};
 
 /// Bytes of a package as they arrive.
 pub type PackageBody = std::pin::Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;

@@ -29,7 +29,25 @@ pub struct Route {
     /// The function's own bound on one invocation, if it has one.
     pub timeout: Option<Duration>,
     /// Why the last start failed, until one succeeds: waiting would not help.
-    pub failure: Option<Arc<str>>,
+    pub failure: Option<Failure>,
+}
+
+/// Why a start failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose fault it was.
+    pub cause: Cause,
+    /// For a person, on one line.
+    pub reason: Arc<str>,
+}
+
+/// Whose fault a failed start was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The user's code, which ended or did not come to listen.
+    Handler,
+    /// What should have run it.
+    Platform,
 }
 
 /// Where a replica listens.

@@ -1,7 +1,11 @@
 //! `kill -9` of `faas serve` under load, again and again: nothing outlives it, everything that was accepted comes back.
 //!
 //! `FAAS_SOAK_ROUNDS` sets the number of rounds.
-#![expect(clippy::print_stdout, reason = "a claim of zero says how much was tried")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a claim of zero says how much was tried; helpers"
+)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;

@@ -172,7 +172,7 @@ fn secrets_answer_as_the_contract_says() {
     assert_eq!(status(&admin, "POST", "/system/secrets", &json!({"value": "v"})).0, 400);
     assert_eq!(status(&admin, "DELETE", "/system/secrets", &secret).0, 202);
     assert_eq!(status(&admin, "DELETE", "/system/secrets", &secret), (404, String::new()));
-    assert_eq!(admin.get("/system/secrets?namespace=none").status, 404);
+    assert_eq!(admin.get("/system/secrets?namespace=none").status, 400);
 }
 
 #[test]
@@ -226,7 +226,9 @@ fn scaling_takes_any_number_and_wakes_from_zero() {
     }
     assert_eq!(platform.http().post("/function/f", b"awake").text(), "awake");
     let bad = "Cannot parse request. Please pass valid JSON.";
-    assert_eq!(status(&admin, "POST", "/system/scale-function/f", &json!([1])), (400, bad.into()));
+    for body in [json!([1]), json!({}), json!({"replicas": -1})] {
+        assert_eq!(status(&admin, "POST", "/system/scale-function/f", &body), (400, bad.into()));
+    }
     assert_eq!(status(&admin, "POST", "/system/scale-function/none", &json!({"replicas": 1})).0, 404);
     assert_eq!(admin.get("/system/scale-function/f").status, 405);
 }

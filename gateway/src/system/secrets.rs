@@ -66,6 +66,9 @@ pub(crate) async fn delete(
 }
 
 fn refuse(error: Error) -> Refusal {
+    if matches!(error, Error::NamespaceNotFound(_)) {
+        return Refusal::bad_request("");
+    }
     let Refusal(status, text) = error.into();
     let empty = matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT);
     Refusal(status, if empty { String::new() } else { text })

@@ -41,8 +41,9 @@ impl std::fmt::Debug for Password {
 
 impl DataDir {
     /// Makes the folder if it is absent, and locks it.
-    pub(super) fn lock(path: PathBuf) -> anyhow::Result<Self> {
-        make_private(&path).with_context(|| format!("cannot make the data directory {}", path.display()))?;
+    pub(super) fn lock(path: &Path) -> anyhow::Result<Self> {
+        let made = make_private(path).and_then(|()| path.canonicalize());
+        let path = made.with_context(|| format!("cannot make the data directory {}", path.display()))?;
         let file = path.join("lock");
         let opened =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn credentials_are_made_once_and_private() {
         let folder = tempfile::tempdir().unwrap();
-        let data_dir = DataDir::lock(folder.path().join("data")).unwrap();
+        let data_dir = DataDir::lock(&folder.path().join("data")).unwrap();
         let first = data_dir.credentials().unwrap();
         let mode = fs::metadata(&first.password_file).unwrap().permissions().mode();
         assert_eq!((first.user.as_str(), first.password.0.len(), mode & 0o777), ("admin", 32, 0o600));

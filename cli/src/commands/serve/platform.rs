@@ -82,7 +82,7 @@ fn from_std(listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener> {
 fn version() -> Version {
     Version {
         commit_message: String::new(),
-        sha: option_env!("FAAS_COMMIT").unwrap_or("unknown").to_owned(),
+        sha: option_env!("FAAS_COMMIT").filter(|commit| !commit.is_empty()).unwrap_or("unknown").to_owned(),
         release: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -59,7 +59,7 @@ fn every_runtime_has_its_command() {
 fn byte_code_goes_to_the_replicas_own_folder() {
     let manifest = Manifest::new(Runtime::Python3, Signature::Openfaas, "handler.handle");
     let plan = run_plan(&manifest, Some(&interpreter("/p")), &layout(Some(Path::new("/tmp/x"))));
-    assert_eq!(plan.environment, [("PYTHONPYCACHEPREFIX".into(), "/tmp/x/pycache".into())]);
+    assert_eq!(plan.environment, [("FAAS_PYCACHE".into(), "/tmp/x/pycache".into())]);
     assert!(!plan.command.contains(&"-B".into()));
 }
 

@@ -85,7 +85,8 @@ fn a_virtual_environment_keeps_its_own_executable() {
     symlink("/usr/bin/python3", bin.join("python3")).unwrap();
     let found = resolve(Runtime::Python3, &search(&[&bin])).unwrap().unwrap();
     assert_eq!(found.program, bin.join("python3"));
-    assert_eq!(found.readable, [environment.join("lib"), environment.join("pyvenv.cfg")]);
+    let own: Vec<_> = found.readable.iter().filter(|path| !path.starts_with("/etc")).collect();
+    assert_eq!(own, [&environment.join("lib"), &environment.join("pyvenv.cfg")]);
     let output = Command::new(&found.program).args(["-c", "import sys; print(sys.prefix)"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), environment.to_str().unwrap());
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faas_api::{Condition, FunctionStatus, labels};
-use faas_provider::{Replica, Route};
+use faas_provider::{Failure, Replica, Route};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub(crate) struct Function {
     pub(crate) wanted: u32,
     slots: Vec<Slot>,
     failures: u32,
-    failure: Option<Arc<str>>,
+    failure: Option<Failure>,
     /// What the replica that failed wrote last.
     last_words: String,
     /// Nothing is started until the pause is over.
@@ -50,8 +50,7 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) instance: String,
-    /// For a person: why it ended, on one line.
-    pub(crate) reason: String,
+    pub(crate) failure: Failure,
     /// The end of its log.
     pub(crate) last_words: String,
 }
@@ -155,7 +154,7 @@ impl Function {
         let was_ready = slot.ready.as_ref().map(|(_, since)| now.duration_since(*since));
         self.failures = if was_ready.is_some_and(|time| time >= RECOVERED) { 1 } else { self.failures + 1 };
         if was_ready.is_none() || self.failures >= HOPELESS {
-            self.failure = Some(ended.reason.as_str().into());
+            self.failure = Some(ended.failure.clone());
             self.last_words.clone_from(&ended.last_words);
         }
         let pause = self.pause(was_ready.is_some());
@@ -243,7 +242,7 @@ impl Function {
                 format!("{available} of {} replicas answer", self.wanted),
             ),
             (Some(failure), ..) => {
-                let message = format!("{failure}\n{}", self.last_words);
+                let message = format!("{}\n{}", failure.reason, self.last_words);
                 condition("Healthy", false, "StartFailed", message.trim_end().to_owned())
             }
             (None, _, 0) => {
@@ -254,7 +253,7 @@ impl Function {
         let mut conditions =
             vec![condition("Ready", true, "Accepted", "the function is recorded".into()), healthy];
         if let Some(failure) = &self.failure {
-            conditions.push(condition("Stalled", true, "StartFailed", failure.to_string()));
+            conditions.push(condition("Stalled", true, "StartFailed", failure.reason.to_string()));
         }
         conditions
     }

@@ -1,5 +1,5 @@
 use faas_api::{Digest, FunctionDeployment, FunctionId, Namespace};
-use faas_provider::Address;
+use faas_provider::{Address, Cause};
 
 use super::*;
 
@@ -28,9 +28,13 @@ fn make_ready(function: &mut Function, name: &str) {
     function.ready(name, replica, Instant::now());
 }
 
+fn failure() -> Failure {
+    Failure { cause: Cause::Handler, reason: "broke".into() }
+}
+
 fn end(function: &mut Function, instance: &str) -> Option<Duration> {
     function.ended(
-        &Ended { instance: instance.into(), reason: "broke".into(), last_words: String::new() },
+        &Ended { instance: instance.into(), failure: failure(), last_words: String::new() },
         Instant::now(),
     )
 }
@@ -76,7 +80,7 @@ fn a_failed_start_is_told_and_tried_again_after_a_growing_pause() {
     for _ in 0..12 {
         assert_eq!(start_missing(&mut function, "r"), ["r0"]);
         pauses.push(end(&mut function, "r0").unwrap());
-        assert_eq!(function.route(Duration::ZERO).failure.as_deref(), Some("broke"));
+        assert_eq!(function.route(Duration::ZERO).failure, Some(failure()));
         assert_eq!(function.missing(), 0, "nothing starts during the pause");
         function.resume();
     }
