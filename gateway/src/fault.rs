@@ -63,7 +63,7 @@ impl Fault {
         *response.status_mut() = self.status;
         let answer = response.headers_mut();
         answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if let Ok(value) = HeaderValue::from_str(&fault.replace(['\r', '\n'], " ")) {
+        if let Ok(value) = HeaderValue::from_str(&fault.replace(|c: char| !(' '..='~').contains(&c), "?")) {
             answer.insert(HeaderName::from_static(headers::FAULT), value);
         }
         if self.side != Side::Client {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Response, StatusCode};
 use faas_api::{FunctionId, format_duration};
 use faas_provider::InFlight;
@@ -46,6 +47,7 @@ pub(crate) async fn invoke(
 ) -> Response<Body> {
     let started = headers::Started::now();
     let call_id = headers::call_id(request.headers());
+    let content_type = request.headers().get(CONTENT_TYPE).cloned();
     let mut response = match path::target(request.uri(), &gateway.0.config.namespace) {
         Err(fault) => fault.into_response(),
         Ok(_) if !invocable(request.method()) => {
@@ -60,7 +62,7 @@ pub(crate) async fn invoke(
             }
         }
     };
-    headers::to_caller(response.headers_mut(), call_id, started);
+    headers::to_caller(response.headers_mut(), call_id, started, content_type);
     response
 }
 

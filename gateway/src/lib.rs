@@ -60,8 +60,7 @@ impl Gateway {
 
     /// Serves until told to drain, then until the last invocation has ended or the abort.
     pub async fn run(self, listener: TcpListener) {
-        let shutdown = self.0.shutdown.clone();
-        server::run(listener, router::build(self), shutdown).await;
+        server::run(listener, self).await;
     }
 
     /// Sets the gauges that are computed from the route table, for a scrape.

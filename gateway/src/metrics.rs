@@ -1,5 +1,5 @@
-//! Every metric of the gateway: peers' names kept, labels bounded. Series are made at a function's first call, so idle
-//! functions have none; unknown names never make one.
+//! Every metric of the gateway: peers' names kept, labels bounded. Counters are made at a function's first call and
+//! go with it; unknown names never make one.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -90,8 +90,12 @@ impl Metrics {
         self.api_seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
     }
 
-    /// Sets the gauges from the table. A function that was removed leaves them.
+    /// Sets the gauges from the table, three for each function, and removes what a removed function left. One caller at a
+    /// time.
     pub(crate) fn collect(&self, table: &RouteTable) {
+        for function in table.take_removed().iter().filter(|function| table.get(function).is_none()) {
+            self.forget(&function.to_string());
+        }
         let (in_flight, wanted, ready) = (&self.in_flight, &self.wanted, &self.ready);
         for family in [in_flight, wanted, ready] {
             family.reset();
@@ -101,6 +105,21 @@ impl Metrics {
             set(wanted, &name, entry.route.wanted as usize);
             set(ready, &name, entry.upstreams.len());
             set(in_flight, &name, entry.shared.in_flight.load(Ordering::Relaxed));
+        }
+    }
+}
+
+impl Metrics {
+    /// Removes the series of a function that is gone. Labels that made none are errors, and no matter.
+    fn forget(&self, function: &str) {
+        let _ = self.started.remove_label_values(&[function]);
+        for side in ["client", "gateway", "queue", "watchdog", "handler", "platform"] {
+            let _ = self.failures.remove_label_values(&[function, side]);
+        }
+        for code in 100..1000 {
+            let labels = [function, &code.to_string()];
+            let _ = self.ended.remove_label_values(&labels);
+            let _ = self.seconds.remove_label_values(&labels);
         }
     }
 }

@@ -42,9 +42,9 @@ fn system(gateway: &Gateway) -> Router<Gateway> {
         .route("/system/secrets", secrets)
         .route("/system/logs", get(logs::logs))
         .route("/system/namespaces", get(namespaces::list))
-        .route("/system/namespace/", post(namespaces::create))
+        .route("/system/namespace/", post(namespaces::create).fallback(namespaces::unnamed))
         .route("/system/namespace/{namespace}", namespace())
-        .route("/system/namespaces/", post(namespaces::create))
+        .route("/system/namespaces/", post(namespaces::create).fallback(namespaces::unnamed))
         .route("/system/namespaces/{namespace}", namespace())
         .route("/system/packages/{digest}", get(packages::not_served).head(packages::head).put(packages::put))
         .route("/system/info", get(info::info))
@@ -70,9 +70,14 @@ async fn measure(
 
 /// A caller may invent methods, and each would be a new series.
 fn method_label(method: &Method) -> &'static str {
-    const METHODS: [Method; 5] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
-    const LABELS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "DELETE"];
-    METHODS.iter().position(|known| known == method).map_or("other", |index| LABELS[index])
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
 }
 
 /// Redirects `//`, `.` and `..` to the path they mean, as the peers' router does.

@@ -8,17 +8,23 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use faas_daemon::Shutdown;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::{Gateway, router};
+
 /// A client has this long for a request's head, and for an idle connection's next one.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// A caller that takes nothing of its answer for this long is cut off: until then it holds its call.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// A drain waits this long for connections that are at no invocation.
+const IDLE_DRAIN: Duration = Duration::from_secs(1);
 /// The peers' limit on a request's head.
 const HEAD_BYTES: usize = 1 << 20;
 
@@ -26,7 +32,8 @@ const HEAD_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-pub(crate) async fn run(listener: TcpListener, router: Router, shutdown: Shutdown) {
+pub(crate) async fn run(listener: TcpListener, gateway: Gateway) {
+    let (shutdown, router) = (gateway.0.shutdown.clone(), router::build(gateway.clone()));
     let connections = TaskTracker::new();
     while let Some(accepted) = shutdown.drain.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -42,7 +49,18 @@ pub(crate) async fn run(listener: TcpListener, router: Router, shutdown: Shutdow
     }
     drop(listener);
     connections.close();
-    shutdown.abort.run_until_cancelled(connections.wait()).await;
+    shutdown.abort.run_until_cancelled(drain(&gateway, &connections)).await;
+}
+
+/// Waits for the last connection, or while any invocation is under way; each has its deadline. Who sends half a request
+/// holds up nothing.
+async fn drain(gateway: &Gateway, connections: &TaskTracker) {
+    loop {
+        let ended = tokio::time::timeout(IDLE_DRAIN, connections.wait()).await.is_ok();
+        if ended || gateway.0.table.in_flight() == 0 {
+            return;
+        }
+    }
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, drain: CancellationToken) {
@@ -52,11 +70,13 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, drain: Cance
         request.extensions_mut().insert(Peer(peer));
         request
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STALL_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -5,7 +5,7 @@
 //! millisecond.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -42,13 +42,24 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct RouteTable {
     entries: ArcSwap<HashMap<FunctionId, Arc<Entry>>>,
-    /// Held while a new map is made, so that no update is lost to another.
-    writing: Mutex<()>,
+    /// Held while a new map is made, so that no update is lost to another. Functions removed since the last scrape,
+    /// whose series are to go.
+    removed: Mutex<Vec<FunctionId>>,
 }
 
 impl RouteTable {
     pub(crate) fn get(&self, function: &FunctionId) -> Option<Arc<Entry>> {
         self.entries.load().get(function).cloned()
+    }
+
+    /// Invocations under way, of all functions.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.entries.load().values().map(|entry| entry.shared.in_flight.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Takes the functions that were removed since the last call.
+    pub(crate) fn take_removed(&self) -> Vec<FunctionId> {
+        std::mem::take(&mut self.removed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn all(&self) -> Arc<HashMap<FunctionId, Arc<Entry>>> {
@@ -58,14 +69,17 @@ impl RouteTable {
 
 impl RouteSink for RouteTable {
     fn apply(&self, updates: Vec<(FunctionId, Option<Route>)>) {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = HashMap::clone(&self.entries.load());
         let mut changed = Vec::with_capacity(updates.len());
         for (function, route) in updates {
             let before = entries.remove(&function);
             changed.extend(before.as_ref().map(|entry| Arc::clone(&entry.shared)));
-            if let Some(route) = route {
-                entries.insert(function, Arc::new(Entry::succeed(before.as_deref(), route)));
+            match route {
+                Some(route) => {
+                    entries.insert(function, Arc::new(Entry::succeed(before.as_deref(), route)));
+                }
+                None => removed.push(function),
             }
         }
         self.entries.store(Arc::new(entries));

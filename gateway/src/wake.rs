@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::http::StatusCode;
 use faas_api::FunctionId;
-use faas_provider::{Cause, Failure, InFlight};
+use faas_provider::{Cause, Error, Failure, InFlight};
 use tokio::time::{Instant, timeout_at};
 
 use crate::Gateway;
@@ -48,6 +48,10 @@ async fn wait(gateway: &Gateway, function: &FunctionId, avoid: &[Arc<Upstream>])
         let mut changed = pin!(shared.changed.notified());
         changed.as_mut().enable();
         let entry = find(gateway, function)?;
+        if !Arc::ptr_eq(&entry.shared, &shared) {
+            // Deleted and deployed anew in between.
+            continue;
+        }
         if let Some(lease) = pick(&entry, avoid) {
             return Ok(lease);
         }
@@ -68,9 +72,12 @@ async fn wake(gateway: &Gateway, function: &FunctionId, shared: &Shared) -> Resu
     }
     let _asking = Asking(shared);
     gateway.0.provider.wake(function).await.map_err(|error| {
+        if matches!(error, Error::FunctionNotFound(_)) {
+            return not_found(function);
+        }
         tracing::error!(%function, error = &error as &dyn std::error::Error, "failed to wake");
-        Fault::new(Side::Platform, StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-            .body(format!("error finding function {function}: {error}"))
+        Fault::new(Side::Platform, StatusCode::INTERNAL_SERVER_ERROR, "the function could not be woken")
+            .body(format!("error finding function {function}: "))
     })
 }
 
@@ -115,11 +122,12 @@ fn no_endpoints(function: &FunctionId, reason: &'static str) -> Fault {
 }
 
 fn failed_start(function: &FunctionId, failure: &Failure) -> Fault {
-    let side = match failure.cause {
-        Cause::Handler => Side::Handler,
-        Cause::Platform => Side::Platform,
+    // What the platform's own trouble is concerns its operator, who finds it in the log and in the conditions.
+    let (side, reason) = match failure.cause {
+        Cause::Handler => (Side::Handler, failure.reason.to_string()),
+        Cause::Platform => (Side::Platform, "the replica could not be started".to_owned()),
     };
-    Fault::new(side, StatusCode::SERVICE_UNAVAILABLE, failure.reason.to_string())
+    Fault::new(side, StatusCode::SERVICE_UNAVAILABLE, reason)
         .body(format!("No endpoints available for: {}.", function.name))
         .retry_after(5)
 }

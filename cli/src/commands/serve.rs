@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use clap::Args;
 use faas_api::parse_duration;
 use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Context;
 use crate::env::Env;
@@ -47,6 +48,7 @@ pub(crate) struct ServeArgs {
 pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
     // Whatever is made from here on, by libraries too, is the user's alone.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    raise_descriptors();
     faas_daemon::init_logging(&args.log, args.log_json).map_err(|error| failure(error.to_string()))?;
     let data_dir = match &args.data_dir {
         Some(folder) => std::path::absolute(folder).context("cannot find the current folder")?,
@@ -65,6 +67,12 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
         search_path: context.env.path().into(),
         upstream_timeout: upstream_timeout(&context.env),
     })
+}
+
+/// Each replica and each connection takes some; the usual soft limit of 1,024 is meant for programs that use `select`.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 fn default_data_dir(env: &Env) -> anyhow::Result<PathBuf> {

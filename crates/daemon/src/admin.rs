@@ -2,8 +2,8 @@
 //!
 //! Bounded: five seconds for a request's head. Anything but GET and HEAD gets 405.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,12 +31,14 @@ pub struct Admin {
     registry: Registry,
     collect: Collect,
     ready: Arc<AtomicBool>,
+    /// Held while gauges are set and read: a scrape between the two of another would see some missing.
+    scraping: Arc<Mutex<()>>,
 }
 
 impl Admin {
     /// Shows `registry`, calling `collect` before each scrape. Not ready until [`Self::set_ready`].
     pub fn new(registry: Registry, collect: Collect) -> Self {
-        Self { registry, collect, ready: Arc::default() }
+        Self { registry, collect, ready: Arc::default(), scraping: Arc::default() }
     }
 
     /// Whether `/readyz` answers 200 or 503.
@@ -63,6 +66,12 @@ impl Admin {
         }
     }
 
+    fn scrape(&self) -> Vec<MetricFamily> {
+        let _scraping = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.collect)();
+        self.registry.gather()
+    }
+
     fn router(self) -> Router {
         Router::new()
             .route("/healthz", get(async || "OK"))
@@ -81,10 +90,9 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    (admin.collect)();
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
-    match encoder.encode(&admin.registry.gather(), &mut text) {
+    match encoder.encode(&admin.scrape(), &mut text) {
         Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -3,17 +3,18 @@
 //! A replica's folder is `replicas/ID/`: `w.sock` (the watchdog), `tmp/` (the only place its handler may write),
 //! `secrets/`. Its own command line names what the handler may read; the data directory is never among it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use faas_api::{FunctionDeployment, format_duration, parse_bytes, parse_duration};
+use faas_api::{Digest, FunctionDeployment, format_duration, parse_bytes, parse_duration};
 use faas_package::{HTTP_SOCKET_VARIABLE, Interpreter, Layout, Manifest, Mode, RunPlan, Signature, run_plan};
 use faas_process::{Child, Spawner};
 use tokio::net::UnixStream;
@@ -56,8 +57,9 @@ const READABLE: [&str; 28] = [
     "/etc/ssl",
     "/run/systemd/resolve",
 ];
-/// Devices that any program expects to open.
-const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+/// Devices that any program expects to open. Not `/dev/tty`: through the terminal of `faas serve` a handler could type
+/// into its user's shell.
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 /// Other names for what the platform sets, and stronger ones: the watchdog, which is not confined, would run or call what
 /// they say in place of the package.
 const REDIRECTING: [&str; 2] = ["function_process", "http_upstream_url"];
@@ -73,6 +75,8 @@ pub(crate) struct Launcher {
     pub(crate) logs: Arc<Logs>,
     pub(crate) memory: Memory,
     pub(crate) counter: AtomicU64,
+    /// One entry a replica; those whose replica has ended are dropped at the next look.
+    pub(crate) running: Mutex<Vec<Weak<Record>>>,
 }
 
 /// A replica to be.
@@ -99,6 +103,7 @@ impl Launcher {
     /// Names a replica; nothing is made yet.
     pub(crate) fn prepare(&self, record: Arc<Record>) -> Launch {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        self.running().push(Arc::downgrade(&record));
         Launch {
             instance: format!("{}-{number:x}", record.function.name),
             // Short, because a socket's whole path has 107 bytes.
@@ -106,6 +111,17 @@ impl Launcher {
             stop: CancellationToken::new(),
             record,
         }
+    }
+
+    /// Packages whose record a replica, or its function, still holds.
+    pub(crate) fn packages_in_use(&self) -> Vec<Digest> {
+        let mut running = self.running();
+        running.retain(|record| record.strong_count() > 0);
+        running.iter().filter_map(|record| Some(record.upgrade()?.package.clone())).collect()
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Weak<Record>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one timeout that everything about an invocation derives from.
@@ -129,7 +145,7 @@ impl Launcher {
         ours.set_nonblocking(true).map_err(failed("set up the control connection"))?;
         let (output, input) = io::pipe().map_err(failed("make a pipe"))?;
         let plan = Plan { launcher: self, launch, folders: &folders, package: &package, interpreter };
-        let mut command = plan.command().map_err(failed("limit the replica's memory"))?;
+        let mut command = plan.command();
         command
             .stdin(OwnedFd::from(theirs))
             .stdout(input.try_clone().map_err(failed("share a pipe"))?)
@@ -158,7 +174,9 @@ impl Launcher {
         if record.deployment.secrets.is_empty() {
             return Ok(Vec::new());
         }
-        let (namespace, names) = (record.function.namespace.clone(), record.deployment.secrets.clone());
+        let namespace = record.function.namespace.clone();
+        // A name that stands there twice is one file.
+        let names: BTreeSet<String> = record.deployment.secrets.iter().cloned().collect();
         let read = move |store: &mut crate::store::Store| {
             let value = |name: String| Ok(store.secret(&namespace, &name)?.map(|value| (name, value)));
             names.into_iter().filter_map(|name| value(name).transpose()).collect()
@@ -218,7 +236,7 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn command(&self) -> io::Result<Command> {
+    fn command(&self) -> Command {
         let run = run_plan(
             &self.package.manifest,
             self.interpreter,
@@ -232,7 +250,7 @@ impl Plan<'_> {
         command.arg("--supervised");
         command.arg("--socket").arg(&self.folders.socket);
         command.arg("--directory").arg(&run.working_directory);
-        self.limit_memory(&mut command)?;
+        self.limit_memory(&mut command);
         for path in self.readable() {
             command.arg("--read").arg(path);
         }
@@ -240,7 +258,7 @@ impl Plan<'_> {
             command.arg("--write").arg(path);
         }
         command.env_clear().envs(self.environment(&run));
-        Ok(command)
+        command
     }
 
     fn readable(&self) -> impl Iterator<Item = PathBuf> {
@@ -259,14 +277,13 @@ impl Plan<'_> {
             .chain(own)
     }
 
-    fn limit_memory(&self, command: &mut Command) -> io::Result<()> {
+    fn limit_memory(&self, command: &mut Command) {
         let limits = self.launch.record.deployment.limits.as_ref();
-        let Some(bytes) = limits.and_then(|limits| parse_bytes(&limits.memory).ok()) else { return Ok(()) };
-        match self.launcher.memory.limit(&self.launch.instance, bytes)? {
+        let Some(bytes) = limits.and_then(|limits| parse_bytes(&limits.memory).ok()) else { return };
+        match self.launcher.memory.limit(&self.launch.instance, bytes) {
             Limit::Cgroup(processes) => command.arg("--cgroup").arg(processes),
             Limit::Data => command.arg("--data-limit").arg(bytes.to_string()),
         };
-        Ok(())
     }
 
     /// The function's own variables, then what it must not change.

@@ -4,9 +4,10 @@
 //! call returns), `packages/` (unpacked, by digest), `replicas/` (one folder a running replica, made anew at start),
 //! `logs/`. It refuses images. Only one process at a time uses a data directory.
 //!
-//! Reading order: `provider` (what the gateway asks), `supervisor` (which replicas there should be), `replica` (the
+//! Reading order: `provider` (what the gateway asks), `changes` (what it changes), `supervisor` (which replicas there should be), `replica` (the
 //! life of one), `launch` (the command that starts it), then `store`, `packages`, `logs`, `memory`.
 
+mod changes;
 mod launch;
 mod logs;
 mod memory;

@@ -106,8 +106,12 @@ impl Logs {
             timestamp: Timestamp::now(),
             text: format!("{}\n", line.trim_end_matches('\n')),
         };
-        if let Err(error) = writer.write(&message) {
-            tracing::warn!(%function, %error, "failed to write a log line");
+        if !writer.broken
+            && let Err(error) = writer.write(&message)
+        {
+            // Once a replica: it may be the handler that fills the disk, or its function may be gone.
+            writer.broken = true;
+            tracing::warn!(%function, %error, "failed to write a replica's log, which ends here");
         }
         if let Some(followers) = self.lock().get(function) {
             // No follower is no error.
@@ -145,7 +149,8 @@ impl Logs {
             .await
             .map_err(Error::internal("read the logs"))?;
         let past = past.map_err(Error::internal("read the logs"))?;
-        let last = past.last().map(|message| message.timestamp);
+        let last: HashMap<_, _> =
+            past.iter().map(|message| (message.instance.clone(), message.timestamp)).collect();
         let past = stream::iter(past);
         Ok(match followed {
             Some(receiver) => past.chain(to_come(receiver, query, last)).boxed(),
@@ -174,13 +179,14 @@ struct Writer {
     path: PathBuf,
     file: File,
     bytes: u64,
+    broken: bool,
 }
 
 impl Writer {
     fn open(path: PathBuf, instance: &str) -> io::Result<Self> {
         let file = File::options().append(true).create(true).open(&path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { instance: instance.to_owned(), path, file, bytes })
+        Ok(Self { instance: instance.to_owned(), path, file, bytes, broken: false })
     }
 
     fn write(&mut self, message: &LogMessage) -> io::Result<()> {
@@ -244,7 +250,12 @@ fn read_past(folder: &Path, query: &LogQuery) -> io::Result<Vec<LogMessage>> {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some((instance, _)) = name.split_once(".log") else { continue };
-        for line in io::BufReader::new(File::open(&path)?).split(b'\n') {
+        let file = match File::open(&path) {
+            // Rotated or forgotten since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file?,
+        };
+        for line in io::BufReader::new(file).split(b'\n') {
             messages.extend(parse(query, instance, &line?).filter(|message| wanted(query, message)));
         }
     }
@@ -273,7 +284,7 @@ fn wanted(query: &LogQuery, message: &LogMessage) -> bool {
 fn to_come(
     receiver: broadcast::Receiver<LogMessage>,
     query: LogQuery,
-    last: Option<Timestamp>,
+    last: HashMap<String, Timestamp>,
 ) -> BoxStream<'static, LogMessage> {
     let name = (query.function.name.to_string(), query.function.namespace.to_string());
     let messages = BroadcastStream::new(receiver).map(move |received| match received {
@@ -287,7 +298,7 @@ fn to_come(
         },
     });
     let new = messages.filter(move |message| {
-        let new = last.is_none_or(|last| message.timestamp > last)
+        let new = last.get(&message.instance).is_none_or(|last| message.timestamp > *last)
             && (message.instance.is_empty() || wanted(&query, message));
         std::future::ready(new)
     });

@@ -6,12 +6,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// How limits are set here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Memory {
     /// The folder that holds a cgroup a replica, and the file that limits one.
     cgroups: Option<(PathBuf, &'static str)>,
+    /// Cgroups whose last process was not gone when they should have been removed.
+    stale: Mutex<Vec<PathBuf>>,
 }
 
 /// What the watchdog is told.
@@ -33,39 +36,51 @@ impl Memory {
             let folder = parent.join(name);
             usable(&folder, limit).then_some((folder, limit))
         });
-        let memory = Self { cgroups };
-        memory.remove_all();
+        let memory = Self { cgroups, stale: Mutex::default() };
+        memory.remove_children();
         memory
     }
 
-    /// Makes the replica's cgroup, if that is how it is done here.
-    pub(crate) fn limit(&self, instance: &str, bytes: u64) -> io::Result<Limit> {
-        let Some((folder, file)) = &self.cgroups else { return Ok(Limit::Data) };
+    /// Makes the replica's cgroup, if that is how it is done here and it can be made.
+    pub(crate) fn limit(&self, instance: &str, bytes: u64) -> Limit {
+        let Some((folder, file)) = &self.cgroups else { return Limit::Data };
         let own = folder.join(instance);
-        fs::create_dir_all(&own)?;
-        fs::write(own.join(file), bytes.to_string())?;
+        let made = fs::create_dir_all(&own).and_then(|()| fs::write(own.join(file), bytes.to_string()));
+        if let Err(error) = made {
+            tracing::warn!(%error, "failed to make a cgroup: each process's data is limited instead");
+            return Limit::Data;
+        }
         // Without swap accounting the file is not there, and there is nothing to do.
         let _ = match *file {
             "memory.max" => fs::write(own.join("memory.swap.max"), "0"),
             _ => fs::write(own.join("memory.memsw.limit_in_bytes"), bytes.to_string()),
         };
-        Ok(Limit::Cgroup(own.join("cgroup.procs")))
+        Limit::Cgroup(own.join("cgroup.procs"))
     }
 
-    /// Removes the replica's cgroup, if it had one.
+    /// Removes the replica's cgroup, if it had one; one whose processes are not all gone is tried again later.
     pub(crate) fn remove(&self, instance: &str) {
-        if let Some((folder, _)) = &self.cgroups {
-            let _ = fs::remove_dir(folder.join(instance));
-        }
+        let Some((folder, _)) = &self.cgroups else { return };
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        stale.push(folder.join(instance));
+        stale.retain(|cgroup| {
+            fs::remove_dir(cgroup).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+        });
     }
 
     /// Removes all that this platform made and that no process is in.
     pub(crate) fn remove_all(&self) {
+        self.remove_children();
+        if let Some((folder, _)) = &self.cgroups {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+
+    fn remove_children(&self) {
         let Some((folder, _)) = &self.cgroups else { return };
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let _ = fs::remove_dir(entry.path());
         }
-        let _ = fs::remove_dir(folder);
     }
 }
 

@@ -118,37 +118,40 @@ impl Packages {
         Host::new(version(Runtime::Python3), version(Runtime::Node))
     }
 
-    /// Takes a package in; `record` makes it known durably, once its files are on disk.
-    pub(crate) async fn put(
-        &self,
-        digest: &Digest,
-        body: PackageBody,
-        record: impl Future<Output = Result<(), Error>>,
-    ) -> Result<(), Error> {
+    /// Writes an upload to a file, which is deleted when the value is dropped.
+    pub(crate) async fn receive(&self, body: PackageBody) -> Result<NamedTempFile, Error> {
         let upload = NamedTempFile::new_in(self.incoming()).map_err(Error::internal("write the package"))?;
         write(body, upload.as_file()).await?;
+        Ok(upload)
+    }
+
+    /// Takes an upload in; `record` makes it known durably, once its files are on disk.
+    pub(crate) async fn install(
+        &self,
+        digest: &Digest,
+        upload: NamedTempFile,
+        record: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
         let _installing = self.installing.lock().await;
         if self.has(digest) {
             return record.await;
         }
-        let manifest = self.install(digest, upload.path()).await?;
+        let (name, folder, host) = (digest.clone(), self.folder(digest), self.host());
+        let manifest = tokio::task::spawn_blocking(move || install(upload.path(), &name, &folder, &host))
+            .await
+            .map_err(Error::internal("unpack the package"))??;
         record.await?;
         self.lock().insert(digest.clone(), manifest);
         Ok(())
     }
 
-    async fn install(&self, digest: &Digest, upload: &Path) -> Result<Manifest, Error> {
-        let host = self.host();
-        let (upload, digest, folder) = (upload.to_owned(), digest.clone(), self.folder(digest));
-        tokio::task::spawn_blocking(move || install(&upload, &digest, &folder, &host))
-            .await
-            .map_err(Error::internal("unpack the package"))?
-    }
-
-    /// Forgets a package and deletes it.
-    pub(crate) fn remove(&self, digest: &Digest) {
+    /// Forgets a package and deletes it, out of the way of one that is just being uploaded again.
+    pub(crate) async fn remove(&self, digest: &Digest) {
+        let _installing = self.installing.lock().await;
         self.lock().remove(digest);
-        if let Err(error) = faas_package::remove(&self.folder(digest)) {
+        let folder = self.folder(digest);
+        let removed = tokio::task::spawn_blocking(move || faas_package::remove(&folder)).await;
+        if let Ok(Err(error)) = removed {
             tracing::warn!(package = %digest, %error, "failed to remove an unused package");
         }
     }

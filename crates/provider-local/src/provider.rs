@@ -1,4 +1,4 @@
-//! What the gateway asks: each change is written to the store first, then told to the supervisor.
+//! What the gateway asks: reads are answered here, changes are in `changes` and run to their end once begun.
 
 use std::fs;
 use std::io;
@@ -26,17 +26,11 @@ use crate::launch::Launcher;
 use crate::logs::Logs;
 use crate::memory::Memory;
 use crate::packages::{Interpreters, Packages};
-use crate::store::{Database, OpenError, Record, Store, default_namespace, marked};
-use crate::supervisor::{Supervisor, labelled_least};
+use crate::store::{Database, OpenError, Store, default_namespace};
+use crate::supervisor::Supervisor;
 
 /// A socket's path has 107 bytes, of which a replica's own part takes up to 35.
 const DATA_DIR_BYTES: usize = 72;
-/// More replicas of one function than a machine of this kind runs.
-const MOST_REPLICAS: u32 = 1_000;
-/// A package that no function runs is kept this long after its last use.
-const KEEP_UNTAGGED: Duration = Duration::from_hours(1);
-/// The same, while an image tag names it.
-const KEEP_TAGGED: Duration = Duration::from_hours(168);
 /// Between two looks for unused packages.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
 
@@ -77,18 +71,18 @@ impl From<rusqlite::Error> for StartError {
 
 /// The local provider. Cheap to clone.
 #[derive(Clone)]
-pub struct Local(Arc<Inner>);
+pub struct Local(pub(crate) Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     info: ProviderInfo,
-    namespace: Namespace,
-    database: Database,
-    packages: Arc<Packages>,
-    logs: Arc<Logs>,
-    supervisor: Supervisor,
+    pub(crate) namespace: Namespace,
+    pub(crate) database: Database,
+    pub(crate) packages: Arc<Packages>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) supervisor: Supervisor,
     /// Held from the first look at what a change depends on until the supervisor knows of it, so that store and
     /// supervisor see changes in one order.
-    changing: Mutex<()>,
+    pub(crate) changing: Mutex<()>,
 }
 
 impl Local {
@@ -147,6 +141,7 @@ impl Local {
             database: database.clone(),
             logs: Arc::clone(&logs),
             counter: AtomicU64::new(first_number()),
+            running: std::sync::Mutex::default(),
         };
         let supervisor = Supervisor::new(launcher);
         Self(Arc::new(Inner {
@@ -164,117 +159,22 @@ impl Local {
     pub async fn stop(&self) {
         self.0.supervisor.stop().await;
     }
-
-    /// What a change to a namespace needs: that it exists.
-    async fn check_namespace(&self, namespace: &Namespace) -> Result<(), Error> {
-        let exists = self.list_namespaces().await?.iter().any(|known| known.name == namespace.as_str());
-        exists.then_some(()).ok_or_else(|| Error::NamespaceNotFound(namespace.clone()))
-    }
-
-    async fn check_secrets(&self, namespace: &Namespace, names: &[String]) -> Result<(), Error> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        let known = self.list_secrets(namespace).await?;
-        match names.iter().find(|name| !known.contains(name)) {
-            Some(missing) => Err(Error::Invalid(format!(
-                "unable to fetch secrets: Required secret '{missing}' was not found in the cluster"
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    /// The package to run: the one named, else the one pushed under the image's name.
-    async fn resolve(&self, namespace: &Namespace, deployment: &FunctionDeployment) -> Result<Digest, Error> {
-        if let Some(digest) = &deployment.package {
-            return Ok(digest.clone());
-        }
-        let (namespace, image) = (namespace.clone(), tagged(&deployment.image));
-        let found =
-            self.0.database.call("look up the image", move |store| store.image(&namespace, &image)).await?;
-        found.ok_or_else(|| {
-            Error::Invalid(format!(
-                "image {} is not known here: push it with \"faas push\", or use a provider that runs images",
-                deployment.image
-            ))
-        })
-    }
-
-    /// Checks a deployment against what is here, and makes the record to write.
-    async fn record(
-        &self,
-        function: &FunctionId,
-        mut deployment: FunctionDeployment,
-    ) -> Result<Record, Error> {
-        self.check_namespace(&function.namespace).await?;
-        self.check_secrets(&function.namespace, &deployment.secrets).await?;
-        let package = self.resolve(&function.namespace, &deployment).await?;
-        let runtime = self.0.packages.open(&package)?.manifest.runtime;
-        self.0.packages.interpreter(runtime)?;
-        runtime.as_str().clone_into(&mut deployment.runtime);
-        // Kept in one place only.
-        deployment.package = None;
-        Ok(Record {
-            function: function.clone(),
-            deployment,
-            package,
-            replicas: 1,
-            revision: 1,
-            created_at: Timestamp::now(),
-        })
-    }
-
-    async fn write(&self, record: Record) -> Result<(), Error> {
-        let written = record.clone();
-        let write = move |store: &mut Store| {
-            store.touch_package(&written.package, Timestamp::now())?;
-            store.put_function(&written)
-        };
-        self.0.database.call("record the function", write).await?;
-        self.0.supervisor.put(record);
-        Ok(())
-    }
-
-    async fn touch_package(&self, digest: &Digest) -> Result<(), Error> {
-        let digest = digest.clone();
-        let touch = move |store: &mut Store| store.touch_package(&digest, Timestamp::now());
-        self.0.database.call("record the package", touch).await
-    }
-
-    async fn put_secret(&self, namespace: &Namespace, name: &str, value: Vec<u8>) -> Result<(), Error> {
-        let (namespace, name) = (namespace.clone(), name.to_owned());
-        let write = move |store: &mut Store| store.put_secret(&namespace, &name, &value);
-        self.0.database.call("record the secret", write).await
-    }
-
-    async fn has_secret(&self, namespace: &Namespace, name: &str) -> Result<bool, Error> {
-        Ok(self.list_secrets(namespace).await?.iter().any(|known| known == name))
-    }
-
-    async fn put_namespace(&self, namespace: FunctionNamespace) -> Result<(), Error> {
-        let write = move |store: &mut Store| store.put_namespace(&marked(namespace));
-        self.0.database.call("record the namespace", write).await
-    }
-
-    async fn remove_unused_packages(&self) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        let forget =
-            |store: &mut Store| store.forget_unused_packages(Timestamp::now(), KEEP_UNTAGGED, KEEP_TAGGED);
-        for digest in self.0.database.call("forget unused packages", forget).await? {
-            tracing::info!(package = %digest, "unused package removed");
-            self.0.packages.remove(&digest);
-        }
-        Ok(())
-    }
 }
 
 async fn collect_packages(local: Local) {
     loop {
-        if let Err(error) = local.remove_unused_packages().await {
+        if let Err(error) = local.clone().remove_unused_packages().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "failed to collect unused packages");
         }
         tokio::time::sleep(COLLECT_EVERY).await;
     }
+}
+
+/// Carries a change through although its caller may leave: the store and the supervisor must both know of it.
+async fn finish<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(change).await.map_err(Error::internal("finish the change"))?
 }
 
 #[async_trait]
@@ -297,51 +197,19 @@ impl Provider for Local {
     }
 
     async fn deploy(&self, function: &FunctionId, deployment: FunctionDeployment) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        if self.0.supervisor.record(function).is_some() {
-            return Err(Error::FunctionExists(function.clone()));
-        }
-        let mut record = self.record(function, deployment).await?;
-        record.replicas = labelled_least(&record).unwrap_or(1);
-        check_replicas(record.replicas)?;
-        self.write(record).await
+        finish(self.clone().deploy_now(function.clone(), deployment)).await
     }
 
     async fn update(&self, function: &FunctionId, deployment: FunctionDeployment) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        let absent = || Error::FunctionNotFound(function.clone());
-        let before = self.0.supervisor.record(function).ok_or_else(absent)?;
-        let wanted = self.0.supervisor.wanted(function).ok_or_else(absent)?;
-        let mut record = self.record(function, deployment).await?;
-        record.replicas = labelled_least(&record).unwrap_or(wanted);
-        check_replicas(record.replicas)?;
-        record.revision = before.revision + 1;
-        record.created_at = before.created_at;
-        self.write(record).await
+        finish(self.clone().update_now(function.clone(), deployment)).await
     }
 
     async fn delete(&self, function: &FunctionId) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        let absent = || Error::FunctionNotFound(function.clone());
-        let package = self.0.supervisor.record(function).ok_or_else(absent)?.package.clone();
-        let name = function.clone();
-        let delete = move |store: &mut Store| {
-            store.touch_package(&package, Timestamp::now())?;
-            store.delete_function(&name)
-        };
-        self.0.database.call("delete the function", delete).await?;
-        self.0.supervisor.remove(function);
-        self.0.logs.remove(function);
-        Ok(())
+        finish(self.clone().delete_now(function.clone())).await
     }
 
     async fn scale(&self, function: &FunctionId, replicas: u32) -> Result<(), Error> {
-        check_replicas(replicas)?;
-        let _changing = self.0.changing.lock().await;
-        let name = function.clone();
-        self.0.database.call("record the scale", move |store| store.set_replicas(&name, replicas)).await?;
-        let found = self.0.supervisor.scale(function, replicas);
-        found.then_some(()).ok_or_else(|| Error::FunctionNotFound(function.clone()))
+        finish(self.clone().scale_now(function.clone(), replicas)).await
     }
 
     /// Not recorded: after a restart the next invocation wakes it again.
@@ -357,28 +225,15 @@ impl Provider for Local {
     }
 
     async fn create_secret(&self, namespace: &Namespace, name: &str, value: Vec<u8>) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        if self.has_secret(namespace, name).await? {
-            return Err(Error::SecretExists(name.to_owned()));
-        }
-        self.put_secret(namespace, name, value).await
+        finish(self.clone().create_secret_now(namespace.clone(), name.to_owned(), value)).await
     }
 
     async fn update_secret(&self, namespace: &Namespace, name: &str, value: Vec<u8>) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        if !self.has_secret(namespace, name).await? {
-            return Err(Error::SecretNotFound(name.to_owned()));
-        }
-        self.put_secret(namespace, name, value).await
+        finish(self.clone().update_secret_now(namespace.clone(), name.to_owned(), value)).await
     }
 
     async fn delete_secret(&self, namespace: &Namespace, name: &str) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        self.check_namespace(namespace).await?;
-        let (inside, secret) = (namespace.clone(), name.to_owned());
-        let delete = move |store: &mut Store| store.delete_secret(&inside, &secret);
-        let removed = self.0.database.call("delete the secret", delete).await?;
-        removed.then_some(()).ok_or_else(|| Error::SecretNotFound(name.to_owned()))
+        finish(self.clone().delete_secret_now(namespace.clone(), name.to_owned())).await
     }
 
     async fn list_namespaces(&self) -> Result<Vec<FunctionNamespace>, Error> {
@@ -386,38 +241,15 @@ impl Provider for Local {
     }
 
     async fn create_namespace(&self, namespace: FunctionNamespace) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        let name: Namespace = parse(&namespace.name)?;
-        match self.check_namespace(&name).await {
-            Ok(()) => Err(Error::NamespaceExists(name)),
-            Err(Error::NamespaceNotFound(_)) => self.put_namespace(namespace).await,
-            Err(error) => Err(error),
-        }
+        finish(self.clone().create_namespace_now(namespace)).await
     }
 
     async fn update_namespace(&self, namespace: FunctionNamespace) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        self.check_namespace(&parse(&namespace.name)?).await?;
-        self.put_namespace(namespace).await
+        finish(self.clone().update_namespace_now(namespace)).await
     }
 
     async fn delete_namespace(&self, namespace: &Namespace) -> Result<(), Error> {
-        if *namespace == self.0.namespace {
-            return Err(Error::Invalid(format!(
-                "namespace {namespace} is the default one and cannot be removed"
-            )));
-        }
-        let _changing = self.0.changing.lock().await;
-        self.check_namespace(namespace).await?;
-        let name = namespace.clone();
-        self.0.database.call("delete the namespace", move |store| store.delete_namespace(&name)).await?;
-        for function in self.0.supervisor.list(namespace) {
-            if let Ok(name) = function.name.parse() {
-                self.0.supervisor.remove(&FunctionId::new(name, namespace.clone()));
-            }
-        }
-        self.0.logs.remove_namespace(namespace);
-        Ok(())
+        finish(self.clone().delete_namespace_now(namespace.clone())).await
     }
 
     async fn logs(&self, query: LogQuery) -> Result<BoxStream<'static, LogMessage>, Error> {
@@ -427,44 +259,22 @@ impl Provider for Local {
         self.0.logs.read(query).await
     }
 
-    /// Who asks is about to use it: that counts, or it might be collected in between.
     async fn has_package(&self, digest: &Digest) -> Result<bool, Error> {
-        let _changing = self.0.changing.lock().await;
-        let here = self.0.packages.has(digest);
-        if here {
-            self.touch_package(digest).await?;
-        }
-        Ok(here)
+        Ok(self.0.packages.has(digest))
     }
 
     async fn put_package(&self, digest: &Digest, body: PackageBody) -> Result<(), Error> {
-        self.0.packages.put(digest, body, self.touch_package(digest)).await
+        let upload = self.0.packages.receive(body).await?;
+        finish(self.clone().install_now(digest.clone(), upload)).await
     }
 
     async fn tag_package(&self, namespace: &Namespace, image: &str, digest: &Digest) -> Result<(), Error> {
-        let _changing = self.0.changing.lock().await;
-        self.check_namespace(namespace).await?;
-        self.0.packages.open(digest)?;
-        let (namespace, image, digest) = (namespace.clone(), tagged(image), digest.clone());
-        let write = move |store: &mut Store| {
-            store.touch_package(&digest, Timestamp::now())?;
-            store.put_image(&namespace, &image, &digest)
-        };
-        self.0.database.call("record the image's name", write).await
+        finish(self.clone().tag_now(namespace.clone(), tagged(image), digest.clone())).await
     }
 }
 
-fn parse(name: &str) -> Result<Namespace, Error> {
-    name.parse().map_err(|error: faas_api::InvalidName| Error::Invalid(error.to_string()))
-}
-
-fn check_replicas(replicas: u32) -> Result<(), Error> {
-    let text = || format!("replicas: {replicas} is over the most that one machine runs, {MOST_REPLICAS}");
-    (replicas <= MOST_REPLICAS).then_some(()).ok_or_else(|| Error::Invalid(text()))
-}
-
 /// A reference without a tag means `latest`, as everywhere.
-fn tagged(image: &str) -> String {
+pub(crate) fn tagged(image: &str) -> String {
     let name = image.rsplit('/').next().unwrap_or(image);
     if name.contains(':') { image.to_owned() } else { format!("{image}:latest") }
 }

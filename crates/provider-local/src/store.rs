@@ -100,23 +100,19 @@ impl Store {
         statement.query_map([], read_record)?.collect()
     }
 
-    /// Writes a function's record, new or not.
-    pub(crate) fn put_function(&self, record: &Record) -> Result<()> {
-        let mut statement = self.0.prepare_cached(
-            "INSERT OR REPLACE INTO functions
-             (namespace, name, deployment, package, replicas, revision, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?;
-        statement.execute(params![
-            record.function.namespace.as_str(),
-            record.function.name.as_str(),
-            to_json(&record.deployment)?,
-            record.package.to_string(),
-            record.replicas,
-            i64::try_from(record.revision).unwrap_or(i64::MAX),
-            record.created_at.to_string(),
-        ])?;
-        Ok(())
+    /// Writes a function's record, new or not, and notes that its package is used, and the one that it replaces was.
+    pub(crate) fn put_function(
+        &mut self,
+        record: &Record,
+        replaced: Option<&Digest>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let transaction = self.0.transaction()?;
+        for package in [Some(&record.package), replaced].into_iter().flatten() {
+            touch(&transaction, package, now)?;
+        }
+        insert_function(&transaction, record)?;
+        transaction.commit()
     }
 
     pub(crate) fn set_replicas(&self, function: &FunctionId, replicas: u32) -> Result<()> {
@@ -126,11 +122,13 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn delete_function(&self, function: &FunctionId) -> Result<()> {
-        let mut statement =
-            self.0.prepare_cached("DELETE FROM functions WHERE namespace = ?1 AND name = ?2")?;
-        statement.execute(params![function.namespace.as_str(), function.name.as_str()])?;
-        Ok(())
+    /// Removes a function; its package was used until now.
+    pub(crate) fn delete_function(&mut self, record: &Record, now: Timestamp) -> Result<()> {
+        let (namespace, name) = (record.function.namespace.as_str(), record.function.name.as_str());
+        let transaction = self.0.transaction()?;
+        touch(&transaction, &record.package, now)?;
+        transaction.execute("DELETE FROM functions WHERE namespace = ?1 AND name = ?2", [namespace, name])?;
+        transaction.commit()
     }
 
     pub(crate) fn namespaces(&self) -> Result<Vec<FunctionNamespace>> {
@@ -156,8 +154,13 @@ impl Store {
     }
 
     /// Removes a namespace with its functions, secrets and tags, all or nothing.
-    pub(crate) fn delete_namespace(&mut self, namespace: &Namespace) -> Result<()> {
+    pub(crate) fn delete_namespace(&mut self, namespace: &Namespace, now: Timestamp) -> Result<()> {
         let transaction = self.0.transaction()?;
+        transaction.execute(
+            "UPDATE packages SET used_at = ?2
+             WHERE digest IN (SELECT package FROM functions WHERE namespace = ?1)",
+            params![namespace.as_str(), now.as_second()],
+        )?;
         for table in ["functions", "secrets", "images"] {
             transaction
                 .execute(&format!("DELETE FROM {table} WHERE namespace = ?1"), [namespace.as_str()])?;
@@ -198,10 +201,7 @@ impl Store {
 
     /// Notes that a package is whole, or that something used it just now.
     pub(crate) fn touch_package(&self, digest: &Digest, now: Timestamp) -> Result<()> {
-        let mut statement =
-            self.0.prepare_cached("INSERT OR REPLACE INTO packages (digest, used_at) VALUES (?1, ?2)")?;
-        statement.execute(params![digest.to_string(), now.as_second()])?;
-        Ok(())
+        touch(&self.0, digest, now)
     }
 
     pub(crate) fn packages(&self) -> Result<Vec<Digest>> {
@@ -210,22 +210,25 @@ impl Store {
     }
 
     /// Forgets the packages that no function runs and nothing has used for `untagged`, or for `tagged` while a tag names
-    /// them; returns them.
+    /// them, less those that are `running`; returns them.
     pub(crate) fn forget_unused_packages(
         &mut self,
         now: Timestamp,
         untagged: Duration,
         tagged: Duration,
+        running: &[Digest],
     ) -> Result<Vec<Digest>> {
         let before = |age: Duration| now.as_second() - i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         let transaction = self.0.transaction()?;
-        let unused: Vec<Digest> = transaction
+        let mut unused: Vec<Digest> = transaction
             .prepare_cached(
                 "SELECT digest FROM packages WHERE digest NOT IN (SELECT package FROM functions)
-                 AND (used_at <= ?2 OR (used_at <= ?1 AND digest NOT IN (SELECT package FROM images)))",
+                 AND (used_at <= ?2 OR (used_at <= ?1 AND digest NOT IN (SELECT package FROM images)))
+                 ORDER BY digest",
             )?
             .query_map(params![before(untagged), before(tagged)], |row| read_digest(row, 0))?
             .collect::<Result<_>>()?;
+        unused.retain(|digest| !running.contains(digest));
         for digest in &unused {
             transaction.execute("DELETE FROM packages WHERE digest = ?1", [digest.to_string()])?;
             transaction.execute("DELETE FROM images WHERE package = ?1", [digest.to_string()])?;
@@ -234,12 +237,21 @@ impl Store {
         Ok(unused)
     }
 
-    pub(crate) fn put_image(&self, namespace: &Namespace, image: &str, package: &Digest) -> Result<()> {
-        self.0.execute(
+    /// Writes what an image's name stands for, new or not.
+    pub(crate) fn put_image(
+        &mut self,
+        namespace: &Namespace,
+        image: &str,
+        package: &Digest,
+        now: Timestamp,
+    ) -> Result<()> {
+        let transaction = self.0.transaction()?;
+        touch(&transaction, package, now)?;
+        transaction.execute(
             "INSERT OR REPLACE INTO images (namespace, image, package) VALUES (?1, ?2, ?3)",
             params![namespace.as_str(), image, package.to_string()],
         )?;
-        Ok(())
+        transaction.commit()
     }
 
     pub(crate) fn image(&self, namespace: &Namespace, image: &str) -> Result<Option<Digest>> {
@@ -258,6 +270,31 @@ pub enum OpenError {
     /// Its layout is not known here.
     #[error("a newer version of faas wrote it (layout {0}): run that version, or use another data directory")]
     Newer(i64),
+}
+
+fn insert_function(connection: &Connection, record: &Record) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO functions
+             (namespace, name, deployment, package, replicas, revision, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    statement.execute(params![
+        record.function.namespace.as_str(),
+        record.function.name.as_str(),
+        to_json(&record.deployment)?,
+        record.package.to_string(),
+        record.replicas,
+        i64::try_from(record.revision).unwrap_or(i64::MAX),
+        record.created_at.to_string(),
+    ])?;
+    Ok(())
+}
+
+fn touch(connection: &Connection, package: &Digest, now: Timestamp) -> Result<()> {
+    let mut statement =
+        connection.prepare_cached("INSERT OR REPLACE INTO packages (digest, used_at) VALUES (?1, ?2)")?;
+    statement.execute(params![package.to_string(), now.as_second()])?;
+    Ok(())
 }
 
 fn read_record(row: &Row<'_>) -> Result<Record> {
@@ -327,6 +364,10 @@ mod tests {
         }
     }
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
     fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("faas.db")).unwrap();
@@ -335,9 +376,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_after_reopening() {
-        let (folder, store) = store();
+        let (folder, mut store) = store();
         let written = record("f", &Digest::from_bytes(&[1; 32]));
-        store.put_function(&written).unwrap();
+        store.put_function(&written, None, at(0)).unwrap();
         store.put_secret(&Namespace::default(), "s", b"\0value").unwrap();
         drop(store);
         let store = Store::open(&folder.path().join("faas.db")).unwrap();
@@ -359,19 +400,19 @@ mod tests {
         let (_folder, mut store) = store();
         let digest = |byte| Digest::from_bytes(&[byte; 32]);
         let namespace = Namespace::default();
-        let at = |second| Timestamp::from_second(second).unwrap();
-        for (byte, used_at) in [(1, 0), (2, 0), (3, 0), (4, 100)] {
+        for (byte, used_at) in [(1, 0), (2, 0), (3, 0), (4, 100), (5, 0)] {
             store.touch_package(&digest(byte), at(used_at)).unwrap();
         }
-        store.put_function(&record("f", &digest(1))).unwrap();
-        store.put_image(&namespace, "g:latest", &digest(2)).unwrap();
+        store.put_function(&record("f", &digest(1)), None, at(0)).unwrap();
+        store.put_image(&namespace, "g:latest", &digest(2), at(0)).unwrap();
         let (untagged, tagged) = (Duration::from_secs(10), Duration::from_secs(1000));
-        let forgotten =
-            |store: &mut Store, now| store.forget_unused_packages(at(now), untagged, tagged).unwrap();
+        let forgotten = |store: &mut Store, now| {
+            store.forget_unused_packages(at(now), untagged, tagged, &[digest(5)]).unwrap()
+        };
         assert_eq!(forgotten(&mut store, 100), [digest(3)]);
         assert_eq!(forgotten(&mut store, 1100), [digest(2), digest(4)]);
         assert!(store.image(&namespace, "g:latest").unwrap().is_none());
-        assert_eq!(store.packages().unwrap(), [digest(1)]);
+        assert_eq!(store.packages().unwrap(), [digest(1), digest(5)], "one is deployed, one still runs");
     }
 
     #[test]
@@ -380,8 +421,8 @@ mod tests {
         let dev: Namespace = "dev".parse().unwrap();
         store.put_namespace(&default_namespace(&dev)).unwrap();
         store.put_secret(&dev, "s", b"x").unwrap();
-        store.put_function(&record("f.dev", &Digest::from_bytes(&[1; 32]))).unwrap();
-        store.delete_namespace(&dev).unwrap();
+        store.put_function(&record("f.dev", &Digest::from_bytes(&[1; 32])), None, at(0)).unwrap();
+        store.delete_namespace(&dev, at(1)).unwrap();
         assert!(store.functions().unwrap().is_empty() && store.namespaces().unwrap().is_empty());
         assert!(store.secret_names(&dev).unwrap().is_empty());
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use faas_api::{FunctionId, FunctionStatus, Namespace};
+use faas_api::{Digest, FunctionId, FunctionStatus, Namespace};
 use faas_provider::{Replica, RouteSink};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -132,6 +132,11 @@ impl Supervisor {
         functions
     }
 
+    /// Packages of replicas that run or drain.
+    pub(crate) fn packages(&self) -> Vec<Digest> {
+        self.0.launcher.packages_in_use()
+    }
+
     /// Whether the replica has not been told to stop.
     pub(crate) fn expects(&self, name: &FunctionId, instance: &str) -> bool {
         self.lock().functions.get(name).is_some_and(|function| function.has(instance))
@@ -150,7 +155,7 @@ impl Supervisor {
             let (supervisor, name) = (self.clone(), name.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(pause).await;
-                supervisor.change(&name, Function::resume);
+                supervisor.change(&name, |function| function.resume(Instant::now()));
             });
         }
     }

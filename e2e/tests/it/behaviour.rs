@@ -161,6 +161,35 @@ fn bodies_stream_both_ways_at_once() {
 }
 
 #[test]
+fn a_slow_upload_holds_up_nobody_else() {
+    let platform = Platform::start();
+    deploy(&platform, "deaf", "echo answered", "");
+    let mut slow = TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
+    slow.write_all(b"POST /function/deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\npart").unwrap();
+    let mut line = String::new();
+    BufReader::new(slow.try_clone().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    // Its answer has ended, its request has not: the connection behind it must not be anybody else's.
+    for _ in 0..20 {
+        assert_eq!(platform.http().get("/function/deaf").text(), "answered\n");
+        assert_eq!(in_flight_over_a_second(&platform), 0);
+    }
+    drop(slow);
+}
+
+/// Invocations that took longer than a second, by the gateway's own histogram.
+fn in_flight_over_a_second(platform: &Platform) -> u64 {
+    let metrics = platform.admin_listener().get("/metrics").text();
+    let value = |bound: &str| {
+        let part = format!(
+            "gateway_functions_seconds_bucket{{code=\"200\",function_name=\"deaf.openfaas-fn\",le=\"{bound}\"}} "
+        );
+        metrics.lines().find_map(|line| line.strip_prefix(&part)?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    value("+Inf") - value("1")
+}
+
+#[test]
 fn a_chunked_request_reaches_an_http_handler_whole() {
     let platform = Platform::start();
     let faas = platform.login();

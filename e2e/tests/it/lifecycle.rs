@@ -41,6 +41,18 @@ fn what_the_platform_writes_is_its_users_alone() {
 }
 
 #[test]
+fn half_a_request_does_not_hold_up_a_drain() {
+    use std::io::Write as _;
+    let mut platform = Platform::start();
+    let mut stream = std::net::TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
+    stream.write_all(b"GET /function/half").unwrap();
+    assert_eq!(platform.http().get("/healthz").status, 200);
+    let started = std::time::Instant::now();
+    assert_eq!(platform.stop(), Some(0));
+    assert!(started.elapsed().as_secs() < 20, "the drain took {:?}", started.elapsed());
+}
+
+#[test]
 fn a_follower_of_logs_does_not_hold_up_a_drain() {
     let mut platform = Platform::start();
     deploy(&platform, "watched", "cat", "");

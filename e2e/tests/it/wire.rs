@@ -103,6 +103,14 @@ fn bad_deployments_get_the_contracts_text() {
             "failed create Deployment spec: ",
         ),
         (json!({"service": "f", "image": "echo", "timeout": "soon"}), "validation failed: timeout: "),
+        (
+            json!({"service": "f", "image": "echo", "envVars": {"A=": "x"}}),
+            "validation failed: envVars: (A=) ",
+        ),
+        (
+            json!({"service": "f", "image": "echo", "envVars": {"A": "\u{0}"}}),
+            "validation failed: envVars: (A) ",
+        ),
     ] {
         let (code, text) = status(&admin, "POST", "/system/functions", &body);
         assert!(code == 400 && text.starts_with(prefix), "{code} {text}");

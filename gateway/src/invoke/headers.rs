@@ -73,12 +73,20 @@ pub(crate) fn to_function(
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(crate::SERVED_BY));
 }
 
-/// What the caller gets besides the function's own.
-pub(crate) fn to_caller(headers: &mut HeaderMap, call_id: HeaderValue, started: Started) {
+/// What the caller gets besides the function's own; an answer that says nothing of its type is taken to have the
+/// request's.
+pub(crate) fn to_caller(
+    headers: &mut HeaderMap,
+    call_id: HeaderValue,
+    started: Started,
+    content_type: Option<HeaderValue>,
+) {
     remove_hop_by_hop(headers);
     headers.insert(CALL_ID, call_id);
     headers.insert(START_TIME, started.0);
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain"));
+    headers
+        .entry(CONTENT_TYPE)
+        .or_insert_with(|| content_type.unwrap_or(HeaderValue::from_static("text/plain")));
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {

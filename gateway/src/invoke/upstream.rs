@@ -69,7 +69,7 @@ impl Upstream {
         mut request: Request<Body>,
     ) -> Result<(Response<Incoming>, Connection), Failure> {
         loop {
-            let (mut sender, reused) = match self.take_idle().await {
+            let (mut sender, reused) = match self.take_idle() {
                 Some(sender) => (sender, true),
                 None => match self.connect().await {
                     Ok(sender) => (sender, false),
@@ -92,14 +92,13 @@ impl Upstream {
         }
     }
 
-    /// The connection that was used last and is still open.
-    async fn take_idle(&self) -> Option<SendRequest<Body>> {
-        loop {
-            let mut sender = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            if sender.ready().await.is_ok() {
-                return Some(sender);
-            }
-        }
+    /// The connection that was used last and takes a request now. One whose last request is still being sent, though
+    /// its answer has ended, does not: nobody may have to wait for somebody else's upload.
+    fn take_idle(&self) -> Option<SendRequest<Body>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|sender| !sender.is_closed());
+        let ready = idle.iter().rposition(SendRequest::is_ready)?;
+        Some(idle.swap_remove(ready))
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, Box<dyn std::error::Error + Send + Sync>> {

@@ -147,6 +147,13 @@ fn parse(
     if !deployment.timeout.is_empty() {
         parse_duration(&deployment.timeout).map_err(|error| invalid(format!("timeout: {error}")))?;
     }
+    for (name, value) in &deployment.env_vars {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(invalid(format!(
+                "envVars: ({name}) is invalid, must be a name without = and a value without NUL"
+            )));
+        }
+    }
     let namespace = scope.namespace(gateway, &deployment.namespace)?;
     Ok((FunctionId::new(name, namespace), deployment))
 }

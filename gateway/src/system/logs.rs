@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse as _;
@@ -22,9 +23,9 @@ const DEFAULT_SINCE: Duration = Duration::from_mins(5);
 
 pub(crate) async fn logs(
     State(gateway): State<Gateway>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    pairs: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response<Body>, Refusal> {
-    let query = parse(&gateway, &pairs)?;
+    let query = parse(&gateway, &pairs.map_err(|_| invalid())?)?;
     let lines = match gateway.0.provider.logs(query).await {
         Ok(lines) => lines,
         Err(Error::FunctionNotFound(_)) => {
@@ -38,6 +39,10 @@ pub(crate) async fn logs(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
+fn invalid() -> Refusal {
+    Refusal(StatusCode::UNPROCESSABLE_ENTITY, "could not parse the log request".into())
+}
+
 fn encode(line: &LogMessage) -> Result<Bytes, serde_json::Error> {
     let mut json = serde_json::to_vec(line)?;
     json.push(b'\n');
@@ -47,7 +52,6 @@ fn encode(line: &LogMessage) -> Result<Bytes, serde_json::Error> {
 fn parse(gateway: &Gateway, pairs: &[(String, String)]) -> Result<LogQuery, Refusal> {
     let last =
         |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
-    let invalid = || Refusal(StatusCode::UNPROCESSABLE_ENTITY, "could not parse the log request".into());
     let name = Some(last("name")).filter(|name| !name.is_empty()).ok_or_else(invalid)?;
     let tail = match last("tail") {
         "" => None,

@@ -15,6 +15,11 @@ pub(crate) async fn list(State(gateway): State<Gateway>) -> Result<Json<Vec<Stri
     Ok(Json(namespaces.into_iter().map(|namespace| namespace.name).collect()))
 }
 
+/// Any method but `POST` on the path without a name.
+pub(crate) async fn unnamed() -> Refusal {
+    Refusal::bad_request("namespace not specified in URL")
+}
+
 pub(crate) async fn get(
     State(gateway): State<Gateway>,
     Path(name): Path<String>,

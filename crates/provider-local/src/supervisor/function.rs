@@ -33,8 +33,8 @@ pub(crate) struct Function {
     failure: Option<Failure>,
     /// What the replica that failed wrote last.
     last_words: String,
-    /// Nothing is started until the pause is over.
-    pausing: bool,
+    /// Nothing is started before.
+    resume_at: Option<Instant>,
     changed_at: Timestamp,
 }
 
@@ -65,7 +65,7 @@ impl Function {
             failures: 0,
             failure: None,
             last_words: String::new(),
-            pausing: false,
+            resume_at: None,
             changed_at: Timestamp::now(),
         }
     }
@@ -84,7 +84,7 @@ impl Function {
     }
 
     fn forgive(&mut self) {
-        (self.failures, self.failure, self.pausing) = (0, None, false);
+        (self.failures, self.failure, self.resume_at) = (0, None, None);
     }
 
     /// At least one, or the label's value: what a new or woken function gets.
@@ -98,7 +98,7 @@ impl Function {
 
     /// How many more replicas of the present revision to start.
     pub(crate) fn missing(&self) -> u32 {
-        if self.pausing { 0 } else { self.wanted.saturating_sub(self.current()) }
+        if self.resume_at.is_some() { 0 } else { self.wanted.saturating_sub(self.current()) }
     }
 
     /// Notes a replica that is being started.
@@ -152,13 +152,18 @@ impl Function {
             return None;
         }
         let was_ready = slot.ready.as_ref().map(|(_, since)| now.duration_since(*since));
-        self.failures = if was_ready.is_some_and(|time| time >= RECOVERED) { 1 } else { self.failures + 1 };
+        // Replicas that fail together fail once.
+        self.failures = match was_ready {
+            Some(time) if time >= RECOVERED => 1,
+            _ if self.resume_at.is_some() => self.failures,
+            _ => self.failures + 1,
+        };
         if was_ready.is_none() || self.failures >= HOPELESS {
             self.failure = Some(ended.failure.clone());
             self.last_words.clone_from(&ended.last_words);
         }
         let pause = self.pause(was_ready.is_some());
-        self.pausing = !pause.is_zero();
+        self.resume_at = Some(now + pause).filter(|_| !pause.is_zero());
         Some(pause)
     }
 
@@ -171,8 +176,9 @@ impl Function {
         FIRST_PAUSE.saturating_mul(1 << doublings.min(16)).min(LONGEST_PAUSE)
     }
 
-    pub(crate) fn resume(&mut self) {
-        self.pausing = false;
+    /// Ends the pause, unless a later one has begun.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.resume_at = self.resume_at.filter(|&at| at > now);
     }
 
     fn current(&self) -> u32 {

@@ -82,7 +82,7 @@ fn a_failed_start_is_told_and_tried_again_after_a_growing_pause() {
         pauses.push(end(&mut function, "r0").unwrap());
         assert_eq!(function.route(Duration::ZERO).failure, Some(failure()));
         assert_eq!(function.missing(), 0, "nothing starts during the pause");
-        function.resume();
+        function.resume(Instant::now() + LONGEST_PAUSE);
     }
     assert!(pauses.is_sorted() && pauses[0] < pauses[1]);
     assert_eq!(pauses[11], LONGEST_PAUSE);
@@ -99,7 +99,7 @@ fn a_crash_after_ready_is_replaced_at_once_but_not_for_ever() {
     assert_eq!(end(&mut function, "r0"), Some(Duration::ZERO));
     assert!(function.route(Duration::ZERO).failure.is_none(), "invocations are held for the successor");
     for _ in 0..2 {
-        function.resume();
+        function.resume(Instant::now() + LONGEST_PAUSE);
         start_missing(&mut function, "r");
         make_ready(&mut function, "r0");
         assert!(end(&mut function, "r0").unwrap() > Duration::ZERO);
