@@ -104,7 +104,8 @@ impl Life<'_> {
     }
 
     async fn stop(&self, child: &Child) {
-        let _ = child.kill_group(Signal::TERM);
+        // The watchdog alone: a handler that is just being spawned is in its group for a moment.
+        let _ = child.kill(Signal::TERM);
         if timeout(TERM_LIMIT, child.wait()).await.is_err() {
             tracing::warn!(replica = self.launch.instance, "watchdog did not end when told and is killed");
             let _ = child.kill_group(Signal::KILL);
