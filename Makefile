@@ -41,7 +41,7 @@ lint: ## formatting, clippy, documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
 bench: build ## measure what SPECIFICATION.md states; exit 1 if a bound is missed
-	$(CARGO) run --release -p faas-bench -- --bin-dir bin
+	$(STATIC) $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin
 
 soak: ## the crash test, for long
 	FAAS_SOAK_ROUNDS=500 $(CARGO) test -p faas-e2e --test crash -- --nocapture

@@ -208,7 +208,8 @@ impl Client {
         if self.debug {
             self.print_request(&request);
         }
-        let timeout = (!request.unlimited).then_some(self.timeout);
+        // Zero is no limit, as with the peers.
+        let timeout = Some(self.timeout).filter(|timeout| !request.unlimited && !timeout.is_zero());
         let (body, builder) = self.build(request);
         let response = match body {
             Some(mut reader) => self.run(builder.body(SendBody::from_reader(reader.as_mut())), timeout),
@@ -290,7 +291,7 @@ impl Client {
 
     /// The contract's words for a 401.
     pub(crate) fn unauthorized(&self) -> Failure {
-        match self.unauthorized.get() {
+        let failure = match self.unauthorized.get() {
             Unauthorized::Action => {
                 failure("unauthorized action, please setup authentication for this server")
                     .hint(format!("run \"{} login\"", self.program))
@@ -299,7 +300,8 @@ impl Client {
                 "unauthorized access, run \"{} login\" to setup authentication for this server",
                 self.program
             )),
-        }
+        };
+        failure.of_gateway()
     }
 
     fn transport_error(&self, error: ureq::Error) -> anyhow::Error {
@@ -309,20 +311,31 @@ impl Client {
                 "cannot connect to OpenFaaS on URL: {gateway}. no answer within {}",
                 faas_api::format_duration(self.timeout)
             ))
+            .of_gateway()
             .into(),
             ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::ConnectionRefused => {
                 failure(format!("cannot connect to OpenFaaS on URL: {gateway}"))
                     .hint("Is OpenFaaS deployed? Do you need to specify the --gateway flag?")
+                    .of_gateway()
                     .into()
             }
             ureq::Error::HostNotFound => failure(format!("cannot connect to OpenFaaS on URL: {gateway}"))
                 .hint("its host name is not known: check the --gateway flag")
+                .of_gateway()
                 .into(),
             other => {
                 anyhow::Error::new(other).context(format!("cannot connect to OpenFaaS on URL: {gateway}"))
             }
         }
     }
+}
+
+/// Whether any other request to the gateway would fail like this one: it cannot be reached, or knows us not.
+pub(crate) fn is_gateways(error: &anyhow::Error) -> bool {
+    let is_ours = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<ureq::Error>() || cause.downcast_ref::<Failure>().is_some_and(Failure::is_gateways)
+    };
+    error.chain().any(is_ours)
 }
 
 /// The proxy for a gateway: none for this machine, as with the peers.

@@ -7,11 +7,12 @@ use std::fmt;
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
+    is_gateways: bool,
 }
 
 /// A failure with this message.
 pub(crate) fn failure(message: impl Into<String>) -> Failure {
-    Failure { message: message.into(), hint: None }
+    Failure { message: message.into(), hint: None, is_gateways: false }
 }
 
 impl Failure {
@@ -19,6 +20,17 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Marks it as the gateway's: it cannot be reached, or takes nothing from us.
+    pub(crate) fn of_gateway(mut self) -> Self {
+        self.is_gateways = true;
+        self
+    }
+
+    /// Whether any other request would fail like this one.
+    pub(crate) fn is_gateways(&self) -> bool {
+        self.is_gateways
     }
 
     /// What to do, if anything is known.

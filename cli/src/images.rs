@@ -1,6 +1,6 @@
 //! Image builds, for languages that have a Dockerfile instead of a package: docker or buildah does the work.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
@@ -52,17 +52,12 @@ pub(crate) fn write_context(
     template: Option<&Template>,
     extra: &[String],
 ) -> anyhow::Result<PathBuf> {
-    let context = Path::new("build").join(&function.name);
-    if context.exists() {
-        std::fs::remove_dir_all(&context)
-            .with_context(|| format!("failed to clear {}", context.display()))?;
-    }
-    templates::make_directory(&context)?;
+    let context = make_context(function)?;
     let local = template.and_then(|template| Some((template.local_folder()?, template)));
     let handler = match local {
         Some((folder, template)) => {
             copy_tree(folder, &context, &[])?;
-            context.join(template.handler_folder())
+            context.join(plain_folder(template.handler_folder())?)
         }
         None => context.clone(),
     };
@@ -73,36 +68,71 @@ pub(crate) fn write_context(
     Ok(context)
 }
 
-/// Copies a path of the project under the handler folder; paths outside the project are refused.
-pub(crate) fn copy_extra(path: &str, handler: &Path) -> anyhow::Result<()> {
-    let inside = std::fs::canonicalize(path).ok().zip(std::fs::canonicalize(".").ok());
-    let inside = inside.is_some_and(|(path, project)| path.starts_with(project));
-    if !inside {
-        return Err(
-            failure(format!("forbidden path appears to be outside of the build context: {path}")).into()
-        );
-    }
-    copy_tree(Path::new(path), &handler.join(path), &SKIPPED)
+/// A template's word for a folder of its own, which it does not leave.
+fn plain_folder(folder: &str) -> anyhow::Result<&Path> {
+    let is_plain = Path::new(folder).components().all(|part| matches!(part, Component::Normal(_)));
+    is_plain.then(|| Path::new(folder)).ok_or_else(|| {
+        failure(format!("a template's handler_folder must be a folder inside it, not {folder:?}")).into()
+    })
 }
 
-/// Copies a file or folder with its modes; `skip` names entries of the top folder to leave out.
+/// Copies a path of the project under the handler folder, where it gets the place that it has in the project. Paths
+/// outside the project are refused, and what builds leave behind, which the copy itself is in.
+pub(crate) fn copy_extra(path: &str, handler: &Path) -> anyhow::Result<()> {
+    let real = std::fs::canonicalize(path).ok().zip(std::fs::canonicalize(".").ok());
+    let inside = real.as_ref().and_then(|(path, project)| path.strip_prefix(project).ok());
+    match inside {
+        Some(inside) if !inside.starts_with("build") => {
+            copy_tree(Path::new(path), &handler.join(inside), &SKIPPED)
+        }
+        _ => {
+            Err(failure(format!("forbidden path appears to be outside of the build context: {path}")).into())
+        }
+    }
+}
+
+/// Copies a file or folder with its modes; `skip` names entries of the top folder to leave out. Links are copied as
+/// what they point at, and one that leaves the folder is refused, as in packages.
 pub(crate) fn copy_tree(from: &Path, to: &Path, skip: &[&str]) -> anyhow::Result<()> {
+    let root = from.canonicalize().with_context(|| format!("failed to read {}", from.display()))?;
     let is_wanted =
         |entry: &walkdir::DirEntry| entry.depth() != 1 || !skip.iter().any(|name| entry.file_name() == *name);
     let entries = walkdir::WalkDir::new(from).follow_links(true).sort_by_file_name();
     for entry in entries.into_iter().filter_entry(is_wanted) {
         let entry = entry.with_context(|| format!("failed to read {}", from.display()))?;
-        let target = to.join(entry.path().strip_prefix(from)?);
+        if entry.path_is_symlink() && !entry.path().canonicalize().is_ok_and(|real| real.starts_with(&root)) {
+            let link = entry.path().display();
+            return Err(failure(format!("{link} is a link to something outside {}", root.display())).into());
+        }
+        let inner = entry.path().strip_prefix(from)?;
+        // Joined to nothing, a file's path would end in a slash.
+        let target = if inner.as_os_str().is_empty() { to.to_owned() } else { to.join(inner) };
         if entry.file_type().is_dir() {
             templates::make_directory(&target)?;
         } else {
-            let copied = std::fs::copy(entry.path(), &target);
-            copied.with_context(|| {
-                format!("failed to copy {} to {}", entry.path().display(), target.display())
-            })?;
+            copy_file(entry.path(), &target)?;
         }
     }
     Ok(())
+}
+
+/// Copies a file with its mode, and makes the folders that it goes into.
+pub(crate) fn copy_file(from: &Path, to: &Path) -> anyhow::Result<()> {
+    templates::make_directory(to.parent().unwrap_or_else(|| Path::new(".")))?;
+    let copied = std::fs::copy(from, to);
+    copied.with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// The build folder `build/NAME`, empty.
+pub(crate) fn make_context(function: &Function) -> anyhow::Result<PathBuf> {
+    let context = Path::new("build").join(&function.name);
+    if context.exists() {
+        std::fs::remove_dir_all(&context)
+            .with_context(|| format!("failed to clear {}", context.display()))?;
+    }
+    templates::make_directory(&context)?;
+    Ok(context)
 }
 
 /// Builds the image of the folder `context`.

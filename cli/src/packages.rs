@@ -1,13 +1,15 @@
 //! Handler folders as packages: build, find the one built before, upload.
 //!
-//! A package lies in `build/NAME.zip` under the working folder. It is built again when it is older than a file or
-//! folder of the handler, or than the stack file. Installed dependencies are kept in the user's cache.
+//! A package lies in `build/NAME.zip` under the working folder, and in `build/NAME.inputs` what it was built from:
+//! handler, language, and each file's size and times. It is built again when that is different now. Installed
+//! dependencies are kept in the user's cache.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use faas_api::Digest;
@@ -25,8 +27,11 @@ use crate::{images, output, templates, text};
 
 /// Where builds go.
 const FOLDER: &str = "build";
-/// What a handler asks for, in any language.
-const REQUIREMENTS: [&str; 2] = ["requirements.txt", "package.json"];
+/// As coarse as the times of files get.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
+
+/// Before the paths that flags named, among the inputs.
+const FLAGS: &str = "copy-extra ";
 
 /// A built package.
 #[derive(Debug)]
@@ -50,19 +55,24 @@ pub(crate) fn path_of(function: &Function) -> PathBuf {
     Path::new(FOLDER).join(format!("{}.zip", function.name))
 }
 
-/// The package as it was built, or built now where it is missing or stale. The flag says which.
+/// The package as it was built, or built now where it is missing or stale. The flag says which. Without paths of
+/// `flags`, those of the last build hold: `deploy` after `build --copy-extra X` is not to leave X out.
 pub(crate) fn ensure(
     function: &Function,
     stack: Option<&Path>,
-    extra: &[String],
+    copy: &[String],
+    flags: &[String],
     env: &Env,
 ) -> anyhow::Result<(Package, bool)> {
-    let path = path_of(function);
-    let inputs = [Path::new(&function.handler)].into_iter().chain(stack).chain(extra.iter().map(Path::new));
-    if !is_fresh(&path, inputs) {
-        return Ok((build(function, extra, false, env)?, true));
+    let known = std::fs::read_to_string(inputs_path(function)).unwrap_or_default();
+    let flags = if flags.is_empty() { Inputs::parse_flags(&known) } else { flags.to_vec() };
+    // What cannot be read, the build will tell.
+    let is_fresh = path_of(function).is_file()
+        && Inputs::read(function, stack, copy, &flags).is_ok_and(|inputs| inputs.text == known);
+    if is_fresh {
+        return Ok((open(function)?, false));
     }
-    Ok((open(function)?, false))
+    Ok((build(function, stack, copy, &flags, false, env)?, true))
 }
 
 /// The package as it was built.
@@ -74,10 +84,13 @@ pub(crate) fn open(function: &Function) -> anyhow::Result<Package> {
     Ok(Package { path, digest, runtime: manifest.runtime.to_string() })
 }
 
-/// Builds the package. `fresh` passes the cache of dependencies by.
+/// Builds the package, with the paths of the stack file and of flags beside the handler's. `fresh` passes the cache of
+/// dependencies by.
 pub(crate) fn build(
     function: &Function,
-    extra: &[String],
+    stack: Option<&Path>,
+    copy: &[String],
+    flags: &[String],
     fresh: bool,
     env: &Env,
 ) -> anyhow::Result<Package> {
@@ -89,19 +102,32 @@ pub(crate) fn build(
             .hint("paths are relative to the folder that the command runs in")
             .into());
     }
-    let handler = stage(function, extra)?;
-    let installed = install(&manifest, &handler, fresh, env)
-        .with_context(|| format!("failed to build {}", function.name))?;
+    make_folder()?;
+    // Until the new package is there, nothing says that the old one is up to date.
+    let inputs_path = inputs_path(function);
+    match std::fs::remove_file(&inputs_path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("failed to remove {}", inputs_path.display()));
+        }
+        _ => {}
+    }
+    let failed = || format!("failed to build {}", function.name);
+    // Read before the files are: what changes meanwhile is another input.
+    let inputs = Inputs::read(function, stack, copy, flags).with_context(failed)?;
+    inputs.settle();
+    let extra: Vec<&str> = copy.iter().chain(flags).map(String::as_str).collect();
+    let handler = stage(function, &extra)?;
+    let installed = install(&manifest, &handler, fresh, env).with_context(failed)?;
     manifest.requires = installed.as_ref().and_then(|installed| installed.requires.clone());
     let source = Source {
         handler: &handler,
         dependencies: installed.as_ref().map(|installed| installed.folder.as_path()),
         manifest: &manifest,
     };
-    make_folder()?;
     let path = path_of(function);
-    let digest =
-        faas_package::pack(&source, &path).with_context(|| format!("failed to build {}", function.name))?;
+    let digest = faas_package::pack(&source, &path).with_context(failed)?;
+    std::fs::write(&inputs_path, inputs.text)
+        .with_context(|| format!("failed to write {}", inputs_path.display()))?;
     Ok(Package { path, digest, runtime: manifest.runtime.to_string() })
 }
 
@@ -120,18 +146,24 @@ fn require_manifest(function: &Function) -> anyhow::Result<Manifest> {
 }
 
 /// The handler folder itself, or a copy of it beside the paths that go with it.
-fn stage(function: &Function, extra: &[String]) -> anyhow::Result<PathBuf> {
+fn stage(function: &Function, extra: &[&str]) -> anyhow::Result<PathBuf> {
     if extra.is_empty() {
-        Ok(PathBuf::from(&function.handler))
-    } else {
-        images::write_context(function, None, extra)
+        return Ok(PathBuf::from(&function.handler));
     }
+    let context = images::make_context(function)?;
+    // The list has no link that leaves the handler folder, and nothing that a package leaves out.
+    for (inner, path) in faas_package::handler_files(Path::new(&function.handler))? {
+        images::copy_file(&path, &context.join(inner))?;
+    }
+    for path in extra {
+        images::copy_extra(path, &context)?;
+    }
+    Ok(context)
 }
 
 /// The interpreter is looked for only where something is to be installed: a shim answers slowly.
 fn install(manifest: &Manifest, handler: &Path, fresh: bool, env: &Env) -> anyhow::Result<Option<Installed>> {
-    if !REQUIREMENTS.iter().any(|name| std::fs::metadata(handler.join(name)).is_ok_and(|file| file.len() > 0))
-    {
+    if !faas_package::needs_installation(manifest.runtime, handler)? {
         return Ok(None);
     }
     let search_path = OsStr::new(env.path());
@@ -152,14 +184,75 @@ fn install(manifest: &Manifest, handler: &Path, fresh: bool, env: &Env) -> anyho
     Ok(installed)
 }
 
-/// Whether `built` is younger than everything below `inputs`. Equal times count as stale: clocks are coarse.
-fn is_fresh<'a>(built: &Path, inputs: impl Iterator<Item = &'a Path>) -> bool {
-    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let Ok(built) = modified(built) else { return false };
-    let is_older = |path: &Path| modified(path).is_ok_and(|time: SystemTime| time < built);
-    inputs
-        .flat_map(|input| WalkDir::new(input).follow_links(true))
-        .all(|entry| entry.is_ok_and(|entry| is_older(entry.path())))
+/// What decides the bytes of a package, as far as it can be told without reading files: a text to compare.
+struct Inputs {
+    text: String,
+    /// When the youngest file was changed.
+    changed: SystemTime,
+}
+
+impl Inputs {
+    fn read(
+        function: &Function,
+        stack: Option<&Path>,
+        copy: &[String],
+        flags: &[String],
+    ) -> anyhow::Result<Self> {
+        let version = env!("CARGO_PKG_VERSION");
+        let Function { handler, lang, .. } = function;
+        let head = format!("faas {version}\nhandler {handler:?}\nlang {lang:?}\ncopy {copy:?}\n");
+        let text = format!("{head}{FLAGS}{}\n", serde_json::to_string(flags)?);
+        let mut inputs = Self { text, changed: SystemTime::UNIX_EPOCH };
+        for (_, path) in faas_package::handler_files(Path::new(handler))? {
+            inputs.add(&path)?;
+        }
+        for path in copy.iter().chain(flags) {
+            for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+                let entry = entry.with_context(|| format!("failed to read {path}"))?;
+                if entry.file_type().is_file() {
+                    inputs.add(entry.path())?;
+                }
+            }
+        }
+        stack.map_or(Ok(()), |path| inputs.add(path))?;
+        Ok(inputs)
+    }
+
+    /// The paths that flags named, from such a text; none where there are none.
+    fn parse_flags(text: &str) -> Vec<String> {
+        let line = text.lines().find_map(|line| line.strip_prefix(FLAGS));
+        line.and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
+    }
+
+    /// The time of the last change tells what a copied or restored time of modification hides.
+    fn add(&mut self, path: &Path) -> anyhow::Result<()> {
+        let metadata =
+            std::fs::metadata(path).with_context(|| format!("failed to read {}", path.display()))?;
+        let (modified, changed) = (metadata.mtime(), metadata.ctime());
+        let changed_part = Duration::new(u64::try_from(changed)?, u32::try_from(metadata.ctime_nsec())?);
+        self.changed = self.changed.max(SystemTime::UNIX_EPOCH + changed_part);
+        let _ = writeln!(
+            self.text,
+            "{} {modified}.{:09} {changed}.{:09} {:?}",
+            metadata.len(),
+            metadata.mtime_nsec(),
+            metadata.ctime_nsec(),
+            path.to_string_lossy(),
+        );
+        Ok(())
+    }
+
+    /// Waits until a change from now on has another time than what was read: clocks of files are coarse.
+    fn settle(&self) {
+        if self.changed.elapsed().is_ok_and(|age| age < CLOCK_TICK) {
+            std::thread::sleep(CLOCK_TICK);
+        }
+    }
+}
+
+/// Where the inputs of the package that lies beside are kept.
+fn inputs_path(function: &Function) -> PathBuf {
+    Path::new(FOLDER).join(format!("{}.inputs", function.name))
 }
 
 /// A digest of a folder's names and bytes, for tags.
@@ -223,32 +316,39 @@ pub(crate) fn announce(package: &Package) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
-    fn a_package_is_stale_when_anything_is_as_young() {
+    fn what_goes_into_a_package_is_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let touch = |name: &str, seconds: u64| {
-            let file = File::options().write(true).create(true).truncate(false).open(path(name)).unwrap();
-            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        let handler = folder.path().join("handler");
+        std::fs::create_dir(&handler).unwrap();
+        let function = |lang: &str| Function {
+            name: "f".into(),
+            lang: lang.into(),
+            handler: handler.to_str().unwrap().into(),
+            ..Function::default()
         };
-        std::fs::create_dir(path("handler")).unwrap();
-        touch("handler/a.py", 10);
-        touch("built.zip", 20);
-        let handler = File::open(path("handler")).unwrap();
-        handler.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        let fresh = || is_fresh(&path("built.zip"), [path("handler").as_path()].into_iter());
-        assert!(fresh());
-        touch("handler/a.py", 20);
-        assert!(!fresh(), "equal times");
-        touch("handler/a.py", 10);
-        assert!(fresh());
-        std::fs::remove_file(path("handler/a.py")).unwrap();
-        assert!(!fresh(), "a file went");
-        assert!(!is_fresh(&path("none.zip"), std::iter::empty()));
+        let write = |name: &str, text: &str| {
+            std::fs::write(handler.join(name), text).unwrap();
+            // A copy may keep its old time.
+            File::open(handler.join(name)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        };
+        let state =
+            |lang: &str, extra: &[String]| Inputs::read(&function(lang), None, extra, &[]).unwrap().text;
+        write("a.py", "1");
+        let before = state("python3", &[]);
+        assert_eq!(state("python3", &[]), before);
+        assert_ne!(state("python3-http", &[]), before, "another language");
+        assert_ne!(state("python3", &["src".into()]), before, "another path beside it");
+        std::thread::sleep(CLOCK_TICK);
+        write("a.py", "2");
+        let changed = state("python3", &[]);
+        assert_ne!(changed, before, "other bytes of the same size and time");
+        write("b.py", "");
+        assert_ne!(state("python3", &[]), changed, "a file came");
+        std::fs::remove_file(handler.join("b.py")).unwrap();
+        assert_eq!(state("python3", &[]), changed, "and went");
     }
 
     #[test]

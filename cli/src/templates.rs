@@ -126,8 +126,9 @@ impl Template {
             Source::Local(folder) => copy_local(&folder.join(self.handler_folder()), to),
             Source::Embedded(folder) => {
                 let starter = folder.get_dir(folder.path().join(self.handler_folder()));
-                // `dockerfile` keeps its handler at the root.
-                write_embedded(starter.unwrap_or(folder), starter.is_none(), to)
+                let starter = starter
+                    .ok_or_else(|| failure(format!("the template {} has no starter handler", self.name)))?;
+                write_embedded(starter, to)
             }
         }
     }
@@ -148,13 +149,9 @@ fn copy_local(from: &Path, to: &Path) -> anyhow::Result<()> {
     crate::images::copy_tree(from, to, &[])
 }
 
-fn write_embedded(folder: &Dir<'_>, is_root: bool, to: &Path) -> anyhow::Result<()> {
+fn write_embedded(folder: &Dir<'_>, to: &Path) -> anyhow::Result<()> {
     for entry in folder.entries() {
-        let name = entry.path().file_name().unwrap_or_default();
-        if is_root && name == "template.yml" {
-            continue;
-        }
-        write_entry(entry, &to.join(name))?;
+        write_entry(entry, &to.join(entry.path().file_name().unwrap_or_default()))?;
     }
     Ok(())
 }
@@ -163,7 +160,7 @@ fn write_entry(entry: &DirEntry<'_>, target: &Path) -> anyhow::Result<()> {
     match entry {
         DirEntry::Dir(folder) => {
             make_directory(target)?;
-            write_embedded(folder, false, target)
+            write_embedded(folder, target)
         }
         DirEntry::File(file) => write_file(target, file.contents()),
     }

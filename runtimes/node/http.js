@@ -18,6 +18,10 @@ const http = require('http');
 const path = require('path');
 
 const MAX_HEAD_BYTES = 1 << 20;
+// The same, in the same order, as the check of a package's entry point.
+const ENDINGS = ['', '.js', '.cjs', '.mjs', '/index.js'];
+// What require says to a module that only import takes: any, or one with an await at its top.
+const IS_MODULE = ['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE'];
 const UNITS = { b: 1, kb: 1 << 10, mb: 1 << 20, gb: 1 << 30 };
 
 function parseSize(text, fallback) {
@@ -72,15 +76,15 @@ class Context {
 }
 
 async function load(name) {
-  const file = path.resolve(name);
+  const files = ENDINGS.map((ending) => path.resolve(name) + ending);
+  const file = files.find((candidate) => fs.statSync(candidate, { throwIfNoEntry: false })?.isFile());
+  if (!file) throw new Error(`no handler found: expected one of ${files.join(', ')}`);
   let loaded;
   try {
     loaded = require(file);
   } catch (error) {
-    const module = error.code === 'ERR_REQUIRE_ESM' || (error.code === 'MODULE_NOT_FOUND' && ['.cjs', '.mjs'].some((ending) => fs.existsSync(file + ending)));
-    if (!module) throw error;
-    const source = fs.existsSync(file) ? file : file + ['.js', '.cjs', '.mjs'].find((ending) => fs.existsSync(file + ending));
-    loaded = await import(require('url').pathToFileURL(source));
+    if (!IS_MODULE.includes(error?.code)) throw error;
+    loaded = await import(require('url').pathToFileURL(file));
   }
   const handler = typeof loaded === 'function' ? loaded : loaded.default || loaded.handler || loaded.handle;
   if (typeof handler !== 'function') throw new TypeError(`${name} exports no function: expected module.exports = async (event, context) => …`);

@@ -27,18 +27,32 @@ class ByteCode:
         sys.pycache_prefix = self.cache if name.partition(".")[0] in self.names else None
 
 
+def make_package(folder):
+    """Makes `folder` the package `function` without a search: a function.py in it or in `deps` would be found first."""
+    initial = os.path.join(folder, "__init__.py")
+    if os.path.isfile(initial):
+        from importlib.util import module_from_spec, spec_from_file_location
+        spec = spec_from_file_location("function", initial, submodule_search_locations=[folder])
+        package = sys.modules["function"] = module_from_spec(spec)
+        if os.environ.get("FAAS_PYCACHE"):
+            sys.pycache_prefix = os.environ["FAAS_PYCACHE"]
+        spec.loader.exec_module(package)
+    else:
+        package = sys.modules["function"] = type(sys)("function")
+        package.__path__ = [folder]
+
+
 def load(entry_point):
     """Returns the callable named "module.function"."""
     module_name, _, function_name = entry_point.rpartition(".")
     folder = os.getcwd()
-    root = os.path.dirname(folder)
-    dependencies = os.path.join(root, "deps")
+    dependencies = os.path.join(os.path.dirname(folder), "deps")
     ours = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [folder, dependencies] + [path for path in sys.path if path != ours]
-    if os.path.basename(folder) == "function":
-        sys.path.insert(0, root)
-        module_name = "function." + module_name
     if os.environ.get("FAAS_PYCACHE"):
         sys.meta_path.insert(0, ByteCode(os.environ["FAAS_PYCACHE"], [folder, dependencies]))
+    if os.path.basename(folder) == "function":
+        make_package(folder)
+        module_name = "function." + module_name
     module = __import__(module_name, fromlist=[function_name])
     return getattr(module, function_name)

@@ -208,7 +208,7 @@ def parse_head(head):
         raise Refused(505, "bad version")
     if any(byte <= 32 or byte == 127 for byte in words[1]):
         raise Refused(400, "bad target")
-    if len(lines) > MAX_HEADERS:
+    if len(lines) > MAX_HEADERS + 1:
         raise Refused(431, "too many headers")
     headers = Headers()
     for line in lines[1:]:
@@ -394,12 +394,26 @@ def listen():
     return listener
 
 
+def parse_size(variable, fallback):
+    """A size as node's runtime reads it too: "100kb", "1.5mb", "1000"."""
+    text = os.environ.get(variable, "").strip().lower()
+    if not text:
+        return fallback
+    number = text.rstrip("bkmg")
+    factor = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}.get(text[len(number):].strip())
+    digits = number.strip().split(".")
+    if factor is None or len(digits) > 2 or not all(part.isascii() and part.isdigit() for part in digits):
+        sys.exit("%s is %r: expected a size such as 1000, 100kb or 64mb" % (variable, os.environ[variable]))
+    return int(float(number) * factor)
+
+
 def main():
     # What a handler prints is its log, line by line, not when the pipe's buffer is full.
     sys.stdout.reconfigure(line_buffering=True)
+    max_body = parse_size("MAX_BODY_BYTES", 64 << 20)
     handle = load(sys.argv[1])
     threading.stack_size(STACK_BYTES)
-    server = Server(handle, int(os.environ.get("MAX_BODY_BYTES") or 64 << 20))
+    server = Server(handle, max_body)
     server.serve(listen())
 
 

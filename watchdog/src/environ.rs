@@ -28,9 +28,9 @@ pub(crate) fn variables(head: &Parts, length: Option<u64>) -> Vec<(OsString, OsS
     variables
 }
 
-/// The first value of a header; the host has a rule of its own.
+/// The first value of a header; the host has a rule of its own, and a header must not pose as a query that is not there.
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<(OsString, OsString)> {
-    let value = headers.get(name).filter(|_| name != HOST)?;
+    let value = headers.get(name).filter(|_| name != HOST && name != "query")?;
     let variable = format!("Http_{}", canonical(name.as_str()).replace('-', "_"));
     Some((variable.into(), OsString::from_vec(value.as_bytes().to_vec())))
 }

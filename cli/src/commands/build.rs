@@ -4,16 +4,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
+use faas_api::ProviderInfo;
 use faas_api::stack::Function;
 
 use crate::cli::Context;
 use crate::commands::EnvsubstArgs;
+use crate::commands::deploy::{self, Target};
 use crate::commands::functions::{FunctionArgs, Work};
 use crate::env::Env;
-use crate::failure::failure;
+use crate::failure::{Failure, failure};
 use crate::images::{self, ImageFlags};
 use crate::templates::{self, Template};
-use crate::{output, packages};
+use crate::{go_flags, output, packages};
 
 const MISSING: &str = "please provide a YAML file by -f, or --image, --handler, --name and --lang";
 
@@ -36,6 +38,26 @@ pub(crate) struct BuildFlags {
     pub(crate) parallel: usize,
     #[command(flatten)]
     pub(crate) image: ImageFlags,
+    /// Accepted for compatibility: no templates are fetched
+    #[arg(long, hide = true)]
+    disable_stack_pull: bool,
+    /// Accepted for compatibility: no templates are fetched
+    #[arg(long, hide = true, value_name = "BOOL", default_value = "true", default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, value_parser = go_flags::parse_bool,
+          action = clap::ArgAction::Set)]
+    overwrite: bool,
+    /// Accepted for compatibility: no templates are fetched
+    #[arg(long, hide = true)]
+    debug: bool,
+}
+
+/// Why the whole of a `build` builds, and what for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose<'a> {
+    /// Everything anew, as each function's language and image say.
+    Build,
+    /// What is not up to date, for this provider where there is one; with the flag, packages wherever there are any.
+    Deploy(Option<&'a ProviderInfo>, bool),
 }
 
 /// How a function is built.
@@ -47,7 +69,7 @@ pub(crate) enum Kind {
 /// Builds all functions.
 pub(crate) fn run(args: &BuildArgs, context: &Context) -> anyhow::Result<()> {
     let work = args.functions.load(args.envsubst.envsubst, MISSING, context)?;
-    build_all(&work, &args.flags, false, context)
+    build_all(&work, &args.flags, Purpose::Build, context)
 }
 
 /// A package, unless the language has none, or the image has a registry and its template a Dockerfile.
@@ -70,18 +92,18 @@ pub(crate) fn kind_of(function: &Function) -> anyhow::Result<Kind> {
     }
 }
 
-/// Builds what is to be built; with `stale_only`, packages that are up to date stay.
+/// Builds what is to be built.
 pub(crate) fn build_all(
     work: &Work,
     flags: &BuildFlags,
-    stale_only: bool,
+    purpose: Purpose<'_>,
     context: &Context,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     let queue = Mutex::new(work.functions.iter());
     let failures = Mutex::new(Vec::new());
     let workers = flags.parallel.clamp(1, work.functions.len().max(1));
-    let build = Build { work, flags, stale_only, env: &context.env };
+    let build = Build { work, flags, purpose, env: &context.env };
     std::thread::scope(|scope| {
         for worker in 0..workers {
             let (queue, failures, build) = (&queue, &failures, &build);
@@ -96,18 +118,22 @@ pub(crate) fn build_all(
 }
 
 /// One failure is told as it is, several one a line.
-fn combine(mut failures: Vec<anyhow::Error>) -> Option<anyhow::Error> {
+pub(crate) fn combine(mut failures: Vec<anyhow::Error>) -> Option<anyhow::Error> {
     if failures.len() < 2 {
         return failures.pop();
     }
-    let texts: Vec<_> = failures.iter().map(|error| format!("{error:#}")).collect();
+    let text = |error: &anyhow::Error| match error.downcast_ref::<Failure>().and_then(Failure::as_hint) {
+        Some(hint) => format!("{error:#}\nhint: {hint}"),
+        None => format!("{error:#}"),
+    };
+    let texts: Vec<_> = failures.iter().map(text).collect();
     Some(failure(texts.join("\n")).into())
 }
 
 struct Build<'a> {
     work: &'a Work,
     flags: &'a BuildFlags,
-    stale_only: bool,
+    purpose: Purpose<'a>,
     env: &'a Env,
 }
 
@@ -142,11 +168,21 @@ impl<'a> Build<'a> {
         }
         let started = Instant::now();
         output::line(format!("[{worker}] > Building {name}."))?;
-        match kind_of(function)? {
+        match self.kind(function)? {
             Kind::Package => self.build_package(function)?,
             Kind::Image(template) => self.build_image(function, template.as_ref())?,
         }
         output::line(format!("[{worker}] < Building {name} done in {:.2}s.", started.elapsed().as_secs_f64()))
+    }
+
+    /// A provider that takes packages only gets one, whatever the image is called.
+    fn kind(&self, function: &Function) -> anyhow::Result<Kind> {
+        if let Purpose::Deploy(Some(provider), force_package) = self.purpose
+            && deploy::choose(function, provider, force_package)? == Target::Package
+        {
+            return Ok(Kind::Package);
+        }
+        kind_of(function)
     }
 
     /// Paths that go with every handler.
@@ -157,10 +193,12 @@ impl<'a> Build<'a> {
     fn build_package(&self, function: &Function) -> anyhow::Result<()> {
         let image = &function.image;
         output::line(format!("Building: {image} with {} template. Please wait..", function.lang))?;
-        let package = if self.stale_only {
-            packages::ensure(function, self.work.path.as_deref(), &self.extra(), self.env)?.0
+        let (stack, copy) = (self.work.path.as_deref(), &self.work.configuration.copy);
+        let image_flags = &self.flags.image;
+        let package = if matches!(self.purpose, Purpose::Deploy(..)) {
+            packages::ensure(function, stack, copy, &image_flags.copy_extra, self.env)?.0
         } else {
-            packages::build(function, &self.extra(), self.flags.image.no_cache, self.env)?
+            packages::build(function, stack, copy, &image_flags.copy_extra, image_flags.no_cache, self.env)?
         };
         output::line(format!("Image: {image} built."))?;
         packages::announce(&package)

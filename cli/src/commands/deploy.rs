@@ -14,7 +14,8 @@ use ureq::http::Method;
 
 use crate::auth::Preference;
 use crate::cli::Context;
-use crate::client::{Answer, Client, Request};
+use crate::client::{self, Answer, Client, Request};
+use crate::commands::build;
 use crate::commands::functions::{FunctionArgs, Work};
 use crate::commands::{GatewayArgs, NamespaceArgs, duration, suffix};
 use crate::deployment::{DeploymentFlags, build_deployment};
@@ -51,7 +52,7 @@ pub(crate) struct DeployFlags {
     update: bool,
     /// Deploy packages even where images are taken too
     #[arg(long)]
-    package: bool,
+    pub(crate) package: bool,
     /// Read fprocess from the language's template
     #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_parser = go_flags::parse_bool, action = clap::ArgAction::Set)]
@@ -152,11 +153,27 @@ pub(crate) fn deploy_all(
     let deploy = Deploy { client, provider, work, flags, context };
     let mut failed = Vec::new();
     for function in &work.functions {
-        if let Some(status) = deploy.run(function)? {
-            failed.push(format!("function '{}' failed to deploy with status code: {status}", function.name));
+        match deploy.run(function) {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                let name = &function.name;
+                failed.push(
+                    failure(format!("function '{name}' failed to deploy with status code: {status}")).into(),
+                );
+            }
+            Err(error) if ends_all(&error) => {
+                failed.push(error);
+                break;
+            }
+            Err(error) => failed.push(error),
         }
     }
-    if failed.is_empty() { Ok(()) } else { Err(failure(failed.join("\n")).into()) }
+    build::combine(failed).map_or(Ok(()), Err)
+}
+
+/// Whether the next function would fare no better: no login, no gateway, nobody who reads our output.
+fn ends_all(error: &anyhow::Error) -> bool {
+    error.is::<output::Closed>() || client::is_gateways(error)
 }
 
 struct Deploy<'a> {
@@ -197,12 +214,12 @@ impl Deploy<'_> {
     }
 
     fn add_package(&self, function: &Function, body: &mut FunctionDeployment) -> anyhow::Result<()> {
-        let extra = &self.work.configuration.copy;
+        let copy = &self.work.configuration.copy;
         let stack = self.work.path.as_deref();
         let package = if function.skip_build {
             packages::open(function)?
         } else {
-            let (package, was_built) = packages::ensure(function, stack, extra, &self.context.env)?;
+            let (package, was_built) = packages::ensure(function, stack, copy, &[], &self.context.env)?;
             if was_built {
                 packages::announce(&package)?;
             }
@@ -221,11 +238,8 @@ impl Deploy<'_> {
             return Ok(String::new());
         }
         let template = templates::find(lang)?.ok_or_else(|| {
-            let program = &self.context.env.program;
-            failure(format!(
-                "template directory may be missing or invalid, please run \"{program} template pull\""
-            ))
-            .hint(format!("{} (or give --read-template=false)", templates::unknown(lang)))
+            failure(format!("template directory may be missing or invalid: {}", templates::unknown(lang)))
+                .hint(format!("put the template into ./template/{lang}, or give --read-template=false"))
         })?;
         Ok(template.settings.fprocess)
     }

@@ -68,11 +68,13 @@ fn fetch(client: &Client, args: &DescribeArgs) -> anyhow::Result<String> {
     }
 }
 
-/// Only the list counts invocations.
+/// Only the list counts invocations. A name may bring its namespace.
 fn fetch_invocations(client: &Client, args: &DescribeArgs) -> anyhow::Result<f64> {
-    let query = text::query(&[("namespace", &args.namespace.namespace)]);
+    let (name, own) = args.name.split_once('.').unwrap_or((&args.name, ""));
+    let namespace = Some(args.namespace.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+    let query = text::query(&[("namespace", namespace.unwrap_or(own))]);
     let all: Vec<FunctionStatus> = client.get_json(format!("/system/functions{query}"))?;
-    let found = all.into_iter().find(|function| function.name == args.name);
+    let found = all.into_iter().find(|function| function.name == name);
     Ok(found.map(|function| function.invocation_count).unwrap_or_default())
 }
 
@@ -132,7 +134,9 @@ fn reasons(status: &FunctionStatus) -> Vec<String> {
     for condition in bad {
         let text = [condition.reason.as_str(), condition.message.as_str()];
         let text = text.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
-        if !text.is_empty() && !reasons.contains(&text) {
+        // Conditions repeat each other, some with less.
+        if !text.is_empty() && !reasons.iter().any(|kept| kept.starts_with(&text)) {
+            reasons.retain(|kept| !text.starts_with(kept.as_str()));
             reasons.push(text);
         }
     }
@@ -199,6 +203,8 @@ mod tests {
             "conditions": [
                 {"type": "Ready", "status": "False", "reason": "HandlerFailed",
                  "message": "exit status 1\nImportError: x", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+                {"type": "Available", "status": "False", "reason": "HandlerFailed", "message": "exit status 1",
+                 "lastTransitionTime": "2026-01-01T00:00:00Z"},
                 {"type": "Healthy", "status": "True", "reason": "Fine", "message": "",
                  "lastTransitionTime": "2026-01-01T00:00:00Z"},
             ],

@@ -70,6 +70,10 @@ impl FunctionArgs {
                 if self.image.is_some() || self.name.is_some() {
                     output::talk("note: the YAML file is used, --image and --name are not");
                 }
+                if loaded.stack.functions.is_empty() {
+                    let source = loaded.path.as_deref().unwrap_or_else(|| Path::new("the YAML file"));
+                    return Err(failure(format!("{}: there are no functions", source.display())).into());
+                }
                 Work {
                     functions: loaded.stack.functions,
                     configuration: loaded.stack.configuration,
@@ -81,7 +85,10 @@ impl FunctionArgs {
             None => Work { functions: vec![self.one(missing)?], ..Work::default() },
         };
         for function in &mut work.functions {
-            check_name(&function.name)?;
+            let name = &function.name;
+            check_name(name, || {
+                format!("validation failed: service: ({name}) is invalid, must be a valid DNS entry")
+            })?;
             function.image = tagged(function, self.tag.unwrap_or(Tag::Latest))?;
         }
         Ok(work)
@@ -101,12 +108,11 @@ impl FunctionArgs {
     }
 }
 
-/// The name becomes a path, so it is checked here and not only by the gateway.
-fn check_name(name: &str) -> anyhow::Result<()> {
+/// The name becomes a path, so it is checked here and not only by the gateway. The peers' commands differ in what they
+/// say.
+pub(crate) fn check_name(name: &str, message: impl FnOnce() -> String) -> anyhow::Result<()> {
     let parsed: Result<FunctionName, _> = name.parse();
-    parsed.map(drop).map_err(|_| {
-        failure(format!("validation failed: service: ({name}) is invalid, must be a valid DNS entry")).into()
-    })
+    parsed.map(drop).map_err(|_| failure(message()).into())
 }
 
 /// The image with its tag; a function without an image is called after itself.
@@ -160,13 +166,10 @@ mod tests {
 
     #[test]
     fn names_that_would_leave_the_build_folder_are_refused() {
-        assert!(check_name("hello-python").is_ok());
+        let check = |name: &str| check_name(name, || "no name".to_owned());
+        assert!(check("hello-python").is_ok());
         for bad in ["../x", "a/b", "", "A"] {
-            let message = check_name(bad).unwrap_err().to_string();
-            assert_eq!(
-                message,
-                format!("validation failed: service: ({bad}) is invalid, must be a valid DNS entry")
-            );
+            assert_eq!(check(bad).unwrap_err().to_string(), "no name", "{bad}");
         }
     }
 }

@@ -11,9 +11,9 @@ use faas_api::DEFAULT_NAMESPACE;
 use ureq::http::Method;
 
 use crate::cli::Context;
-use crate::client::Request;
+use crate::client::{Answer, Request};
 use crate::commands::{GatewayArgs, NamespaceArgs};
-use crate::failure::failure;
+use crate::failure::{Failure, failure};
 use crate::{hmac, output, text};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -48,6 +48,9 @@ pub(crate) struct InvokeArgs {
     /// Key to sign the body with
     #[arg(long, value_name = "SECRET", allow_hyphen_values = true)]
     key: Option<String>,
+    /// Not there yet
+    #[arg(long, hide = true)]
+    auth: bool,
 }
 
 /// Invokes.
@@ -63,13 +66,31 @@ pub(crate) fn run(args: &InvokeArgs, context: &Context) -> anyhow::Result<()> {
         output::talk("Function submitted asynchronously.");
         return Ok(());
     }
+    if args.r#async && answer.status.as_u16() == 404 {
+        return Err(no_queue(&mut answer).into());
+    }
     if !answer.status.is_success() {
         return Err(answer.unexpected().into());
     }
     output::copy(&mut answer.reader())
 }
 
+/// A function that is not there is told in the body; an empty one means that there is no such route.
+fn no_queue(answer: &mut Answer) -> Failure {
+    let text = answer.text();
+    let message = format!("server returned unexpected status code: 404 - {}", text.trim_end());
+    match text.trim() {
+        "" => failure(message).hint("this gateway has no queue: invoke without --async"),
+        _ => failure(message),
+    }
+}
+
 fn build_request(args: &InvokeArgs) -> anyhow::Result<Request<'static>> {
+    if args.auth {
+        return Err(failure("--auth is not there yet")
+            .hint("-H \"Authorization: …\" sends a credential")
+            .into());
+    }
     if args.sign.is_some() != args.key.is_some() {
         return Err(failure("signing requires both --sign <header-value> and --key <key-value>").into());
     }

@@ -13,6 +13,7 @@ use crate::auth::Preference;
 use crate::cli::Context;
 use crate::client::{self, Request};
 use crate::commands::{GatewayArgs, NamespaceArgs, duration};
+use crate::failure::failure;
 use crate::{gateway, go_flags, output, text};
 
 mod time_format;
@@ -79,7 +80,12 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> anyhow::Result<()> {
         None => args.gateway.url(stack.as_ref(), context),
     };
     let client = args.gateway.client_for(url, Preference::Saved, client::TIMEOUT, context)?;
-    let answer = client.send_expecting(Request::get(path(args)).unlimited(), &[200])?;
+    let mut answer = client.send(Request::get(path(args)).unlimited())?;
+    match answer.status.as_u16() {
+        200 => {}
+        404 => return Err(failure(format!("no such function: {}", args.name)).into()),
+        _ => return Err(answer.unexpected().into()),
+    }
     let strftime = time_format::to_strftime(&args.time_format);
     let mut lines = BufReader::new(answer.reader());
     let mut line = String::new();

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use faas_api::FunctionName;
 use faas_api::stack::Stack;
+use faas_api::{parse_bytes, parse_millicores};
 
 use crate::cli::Context;
+use crate::commands::functions;
 use crate::failure::failure;
 use crate::templates::{self, Template};
 use crate::{gateway, output, text};
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &NewArgs, context: &Context) -> anyhow::Result<()> {
         return list();
     }
     let name = args.name.as_deref().ok_or_else(|| failure("please provide a name for the function"))?;
-    check_name(name)?;
+    functions::check_name(name, || "function name can only contain a-z, 0-9 and dashes".to_owned())?;
     let lang = args.lang.as_deref().filter(|lang| !lang.is_empty());
     let lang = lang.ok_or_else(|| {
         failure("you must supply a function language with the --lang flag")
@@ -86,9 +87,18 @@ fn list() -> anyhow::Result<()> {
     output::print(&format!("Languages available as templates:\n{names}"))
 }
 
-fn check_name(name: &str) -> anyhow::Result<()> {
-    let parsed: Result<FunctionName, _> = name.parse();
-    parsed.map(drop).map_err(|_| failure("function name can only contain a-z, 0-9 and dashes").into())
+/// Limits go through the stack file, where a wrong one would be found only when the function is deployed.
+fn check_resources(args: &NewArgs) -> anyhow::Result<()> {
+    let memory = [("--memory-limit", &args.memory_limit), ("--memory-request", &args.memory_request)];
+    let cpu = [("--cpu-limit", &args.cpu_limit), ("--cpu-request", &args.cpu_request)];
+    let memory = memory.map(|(flag, text)| (flag, text, parse_bytes as fn(&str) -> Result<u64, _>));
+    let cpu = cpu.map(|(flag, text)| (flag, text, parse_millicores as fn(&str) -> Result<u64, _>));
+    for (flag, text, parse) in memory.into_iter().chain(cpu) {
+        if !text.is_empty() {
+            parse(text).map_err(|error| failure(format!("{flag}: {error}")))?;
+        }
+    }
+    Ok(())
 }
 
 fn tell(
@@ -127,6 +137,7 @@ impl StackPlan {
         template: &Template,
         context: &Context,
     ) -> anyhow::Result<Self> {
+        check_resources(args)?;
         let block = function_block(args, name, handler, template, context);
         if let Some(path) = &args.append {
             let old = std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
@@ -140,11 +151,12 @@ impl StackPlan {
             ))
             .into());
         }
-        let gateway = gateway::choose(args.gateway.as_deref(), "", &context.env);
+        let gateway = scalar(&gateway::choose(args.gateway.as_deref(), "", &context.env));
         let text = format!(
             "version: 1.0\nprovider:\n  name: openfaas\n  gateway: {gateway}\nfunctions:\n{}",
             indent(&block, 2)
         );
+        Stack::parse(&text, &path)?;
         Ok(Self { path, text, is_new: true })
     }
 
@@ -171,8 +183,8 @@ fn function_block(
     let image = if prefix.is_empty() { format!("{name}:latest") } else { format!("{prefix}/{name}:latest") };
     let is_plain = !handler.starts_with(['/', '.']);
     let handler = if is_plain { format!("./{handler}") } else { handler.to_owned() };
-    let lang = &template.name;
-    let mut block = format!("{name}:\n  lang: {lang}\n  handler: {handler}\n  image: {image}\n");
+    let (lang, handler, image) = (scalar(&template.name), scalar(&handler), scalar(&image));
+    let mut block = format!("{}:\n  lang: {lang}\n  handler: {handler}\n  image: {image}\n", scalar(name));
     let sets = [
         ("limits", &args.memory_limit, &args.cpu_limit),
         ("requests", &args.memory_request, &args.cpu_request),
@@ -183,11 +195,23 @@ fn function_block(
         }
         for (key, value) in [("memory", memory), ("cpu", cpu)] {
             if !value.is_empty() {
-                let _ = writeln!(block, "    {key}: {value}");
+                let _ = writeln!(block, "    {key}: {}", scalar(value));
             }
         }
     }
     block
+}
+
+/// A value as YAML spells it: in quotes where it would mean something else without.
+fn scalar(text: &str) -> String {
+    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:+".contains(c);
+    let is_safe = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '/')
+        && !text.ends_with(':')
+        && text.chars().all(is_plain)
+        && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
+    // YAML reads JSON's strings.
+    if is_safe { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
 fn indent(block: &str, by: usize) -> String {
@@ -238,7 +262,10 @@ fn insert(old: &str, block: &str) -> String {
 /// What builds leave behind is nothing to commit.
 fn extend_gitignore() -> anyhow::Result<()> {
     const PATH: &str = ".gitignore";
-    let old = std::fs::read_to_string(PATH).unwrap_or_default();
+    let old = match std::fs::read_to_string(PATH) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        other => other.with_context(|| format!("failed to read {PATH}"))?,
+    };
     let has = |wanted: &str| old.lines().any(|line| line.trim().trim_matches('/') == wanted);
     let missing = text::lines(["template", "build", ".secrets"].iter().filter(|name| !has(name)));
     if missing.is_empty() {
@@ -280,6 +307,19 @@ mod tests {
             ),
         ] {
             assert_eq!(appended(&format!("{head}{old}")).unwrap(), format!("{head}{expect}"), "{old}");
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_where_yaml_would_read_something_else() {
+        for plain in ["./f", "r/f:latest", "128Mi", "http://gw:8080", "f@sha256:0"] {
+            assert_eq!(scalar(plain), plain);
+        }
+        for text in ["a b", "a: b", "a #b", "-x", "&a", "null", "no", "x:", "\"", "ä", "{a}", "a\nb"] {
+            let file =
+                format!("provider: {{name: openfaas}}\nfunctions: {{f: {{handler: {}}}}}\n", scalar(text));
+            assert!(scalar(text).starts_with('"'), "{text}");
+            assert_eq!(Stack::parse(&file, "s").unwrap().functions[0].handler, text);
         }
     }
 

@@ -58,8 +58,13 @@ pub(crate) fn push_all(
         output::line(format!("[0] > Pushing {name} [{image}]"))?;
         match deploy::choose(function, &provider, false)? {
             Target::Package => {
-                let (package, _) =
-                    packages::ensure(function, work.path.as_deref(), &work.configuration.copy, &context.env)?;
+                let (package, _) = packages::ensure(
+                    function,
+                    work.path.as_deref(),
+                    &work.configuration.copy,
+                    &[],
+                    &context.env,
+                )?;
                 let namespace = if namespace.is_empty() { &function.namespace } else { namespace };
                 packages::upload(client, function, &package, Some((image, namespace)))?;
             }

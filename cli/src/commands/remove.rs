@@ -26,22 +26,34 @@ pub(crate) struct RemoveArgs {
 pub(crate) fn run(args: &RemoveArgs, context: &Context) -> anyhow::Result<()> {
     let stack = args.gateway.load_stack(context)?;
     let gateway = args.gateway.url(stack.as_ref(), context);
-    let wanted = choose(args, stack.map(|loaded| loaded.stack.functions).unwrap_or_default(), context)?;
+    let has_stack = stack.is_some();
+    let functions = stack.map(|loaded| loaded.stack.functions).unwrap_or_default();
+    let wanted = choose(args, functions, has_stack, context)?;
     let client = args.gateway.client_for(gateway, Preference::Saved, client::TIMEOUT, context)?;
     let mut failed = Vec::new();
+    let is_one = wanted.len() == 1;
     for request in wanted {
         // One that fails keeps nobody else's function alive; a missing login ends it all.
-        if let Err(error) = remove(&client, &request)? {
-            failed.push(error);
+        match remove(&client, &request)? {
+            Ok(()) => {}
+            Err(error) if is_one => return Err(failure(error).into()),
+            Err(error) => {
+                output::talk(error);
+                failed.push(request.function_name);
+            }
         }
     }
-    if failed.is_empty() { Ok(()) } else { Err(failure(failed.join("\n")).into()) }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(failure(format!("not removed: {}", failed.join(", "))).into())
 }
 
 /// A name wins over the stack file.
 fn choose(
     args: &RemoveArgs,
     functions: Vec<faas_api::stack::Function>,
+    has_stack: bool,
     context: &Context,
 ) -> anyhow::Result<Vec<DeleteFunctionRequest>> {
     let namespace = &args.namespace.namespace;
@@ -49,6 +61,9 @@ fn choose(
         return Ok(vec![DeleteFunctionRequest { function_name: name.clone(), namespace: namespace.clone() }]);
     }
     if functions.is_empty() {
+        if has_stack {
+            return Err(failure("there are no functions in the YAML file").into());
+        }
         return Err(failure("please provide the name of a function to delete")
             .hint(format!("{} remove NAME, or {} remove -f FILE", context.env.program, context.env.program))
             .into());

@@ -248,9 +248,12 @@ fn apply(args: &ApplyArgs, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Names and paths of the files in `.secrets`, sorted.
+/// Names and paths of the files in `.secrets`, sorted; none where there is no such folder.
 fn secret_files() -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let entries = std::fs::read_dir(FOLDER).with_context(|| format!("failed to read the folder {FOLDER}"))?;
+    let entries = match std::fs::read_dir(FOLDER) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(|| format!("failed to read the folder {FOLDER}"))?,
+    };
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();

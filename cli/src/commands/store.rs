@@ -31,6 +31,9 @@ pub(crate) struct ListArgs {
     /// Print JSON
     #[arg(short, long)]
     json: bool,
+    /// Accepted for compatibility: descriptions are never cut
+    #[arg(short, long, hide = true)]
+    verbose: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -63,6 +63,67 @@ fn new_can_append_and_takes_prefix_gateway_and_limits() {
 }
 
 #[test]
+fn new_refuses_limits_that_are_none_before_it_makes_anything() {
+    let user = User::new();
+    let error = user.run(&["new", "a", "--lang", "bash", "--memory-limit", "lots"]).failed();
+    assert!(error.starts_with("--memory-limit: \"lots\" is not a quantity"), "{error}");
+    assert!(!user.path("a").exists() && !user.path("a.yml").exists());
+    user.run(&["new", "a", "--lang", "bash", "--handler", "my folder: a #1"]).ok();
+    user.run(&["build", "-f", "a.yml"]).ok();
+}
+
+#[test]
+fn extra_paths_stay_inside_the_build_folder() {
+    let user = User::new();
+    user.write(
+        "stack.yml",
+        "provider: {name: openfaas}\nfunctions:\n  f: {lang: bash, handler: ./f, image: f}\n",
+    );
+    user.write("f/handler.sh", "cat\n");
+    user.write("common/one.txt", "one");
+    let absolute = user.path("common");
+    user.run(&["build", "--copy-extra", absolute.to_str().unwrap()]).ok();
+    assert_eq!(
+        (user.read("common/one.txt"), user.read("build/f/common/one.txt")),
+        ("one".into(), "one".into())
+    );
+    let above = format!("../work/{}", "common/one.txt");
+    user.run(&["build", "--copy-extra", &above]).ok();
+    assert_eq!(user.read("build/f/common/one.txt"), "one");
+    assert!(!user.path("build/work").exists());
+    user.write("../other/x", "");
+    for outside in ["../other", "/etc/hostname", "build"] {
+        let error = user.run(&["build", "--copy-extra", outside]).failed();
+        assert!(error.contains("forbidden path appears to be outside"), "{outside}: {error}");
+    }
+    std::os::unix::fs::symlink("/etc/hostname", user.path("f/link")).unwrap();
+    let error = user.run(&["build", "--copy-extra", "common"]).failed();
+    assert!(error.contains("is a link to /etc/hostname, outside"), "{error}");
+    std::fs::remove_file(user.path("f/link")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", user.path("common/link")).unwrap();
+    let error = user.run(&["build", "--copy-extra", "common"]).failed();
+    assert!(error.contains("common/link is a link to something outside"), "{error}");
+}
+
+#[test]
+fn nothing_is_looked_for_where_nothing_is_to_be_installed() {
+    let user = User::new().with("PATH", "/nowhere");
+    user.run(&["new", "--lang", "node", "n"]).ok();
+    user.run(&["build", "-f", "n.yml"]).ok();
+    user.run(&["new", "--lang", "python3", "p"]).ok();
+    user.write("p/requirements.txt", "# none\n");
+    user.run(&["build", "-f", "p.yml", "--disable-stack-pull", "--overwrite", "--debug"]).ok();
+}
+
+#[test]
+fn a_stack_file_without_functions_says_so() {
+    let user = User::new();
+    user.write("s.yml", "provider: {name: openfaas}\nfunctions: {}\n");
+    assert_eq!(user.run(&["build", "-f", "s.yml"]).failed(), "s.yml: there are no functions\n");
+    assert_eq!(user.run(&["remove", "-f", "s.yml"]).failed(), "there are no functions in the YAML file\n");
+}
+
+#[test]
 fn new_lists_its_languages() {
     let user = User::new();
     let list = "Languages available as templates:\n- bash\n- dockerfile\n- node\n- python3\n- python3-http\n";

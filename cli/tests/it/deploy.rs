@@ -177,14 +177,80 @@ fn dockerfile_functions_need_a_provider_of_images() {
 }
 
 #[test]
+fn another_handler_or_language_of_the_same_name_is_another_package() {
+    let gateway =
+        Gateway::for_packages().on("HEAD /system/packages/", 200, "").on("PUT /system/functions", 202, "");
+    let user = User::at(&gateway);
+    user.write("f/handler.sh", "cat\n");
+    user.write("g/handler.sh", "date\n");
+    let deploy = |handler: &str| {
+        let stack = format!(
+            "provider: {{name: openfaas}}\nfunctions:\n  f: {{lang: bash, handler: {handler}, image: f}}\n"
+        );
+        user.write("stack.yml", &stack);
+        user.run(&["deploy"]).ok();
+        gateway.received().pop().unwrap().json()["package"].clone()
+    };
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(1);
+    for name in ["g", "g/handler.sh"] {
+        std::fs::File::open(user.path(name)).unwrap().set_modified(old).unwrap();
+    }
+    let first = deploy("./f");
+    assert_ne!(deploy("./g"), first);
+    assert_eq!(deploy("./f"), first);
+
+    user.write("common/x", "");
+    user.run(&["build", "--copy-extra", "common"]).ok();
+    let with_extra = deploy("./f");
+    assert_ne!(with_extra, first, "what build was told holds");
+    assert!(!user.run(&["deploy"]).ok().contains("Package: "));
+    user.run(&["build"]).ok();
+    assert_eq!(deploy("./f"), first);
+}
+
+#[test]
+fn a_function_that_cannot_be_built_does_not_keep_the_next_from_being_deployed() {
+    let gateway =
+        Gateway::for_packages().on("HEAD /system/packages/", 200, "").on("PUT /system/functions", 202, "");
+    let user = User::at(&gateway);
+    user.write("stack.yml", "provider: {name: openfaas}\nfunctions:\n  a: {lang: bash, handler: ./none, image: a}\n  f: {lang: bash, handler: ./f, image: f}\n");
+    user.write("f/handler.sh", "cat\n");
+    let ran = user.run(&["deploy"]);
+    assert!(ran.stdout.contains("Deployed. 202 Accepted.\n"), "{}", ran.stdout);
+    assert!(ran.failed().contains("function a: the handler folder \"./none\" was not found\n"));
+}
+
+#[test]
+fn up_asks_for_each_function_first_and_builds_what_the_provider_takes() {
+    let gateway = Gateway::for_packages()
+        .on("HEAD /system/packages/", 200, "")
+        .on("PUT /system/packages/", 200, "")
+        .on("PUT /system/functions", 202, "");
+    let user = User::at(&gateway);
+    user.write("f/handler.sh", "cat\n");
+    user.write("template/bash/Dockerfile", "FROM scratch\n");
+    let head = "provider: {name: openfaas}\nfunctions:\n  f: {lang: bash, handler: ./f, image: r/f}\n";
+    user.write("stack.yml", &format!("{head}  d: {{lang: dockerfile, handler: ./f, image: d}}\n"));
+    let error = user.run(&["up"]).failed();
+    assert!(error.starts_with("function d: lang dockerfile makes an image"), "{error}");
+    assert!(!user.path("build").exists());
+    user.write("stack.yml", head);
+    user.run(&["up", "--timeout", "0s"]).ok();
+    assert!(user.path("build/f.zip").exists());
+    for flag in ["--watch", "--publish"] {
+        assert_eq!(user.run(&["up", flag]).failed(), format!("{flag} is not there yet\n"));
+    }
+}
+
+#[test]
 fn the_template_tells_an_image_its_process() {
     let gateway = Gateway::start().on("GET /system/info", 200, "{}").on("PUT /system/functions", 202, "");
     let user = User::at(&gateway);
     user.write("stack.yml", "provider: {name: openfaas}\nfunctions:\n  f: {lang: custom, image: r/f}\n");
     let error = user.run(&["deploy"]).failed();
     assert!(
-        error
-            .starts_with("template directory may be missing or invalid, please run \"faas template pull\"\n"),
+        error.starts_with("template directory may be missing or invalid: unknown language \"custom\": ")
+            && error.contains("hint: put the template into ./template/custom, or "),
         "{error}"
     );
     user.run(&["deploy", "--read-template=false"]).ok();

@@ -73,6 +73,16 @@ fn describe_says_why_a_function_is_not_ready() {
     }
     assert!(out.contains(&format!("{}/function/a.dev\n", gateway.url)), "{out}");
     gateway.request("GET /system/function/a?namespace=dev&usage=1");
+    let gateway = Gateway::start()
+        .on(
+            "GET /system/function/b.dev",
+            200,
+            r#"{"name":"b","namespace":"dev","createdAt":"2026-01-02T03:04:05Z"}"#,
+        )
+        .on("GET /system/functions?namespace=dev", 200, LIST);
+    let user = User::at(&gateway);
+    let out = user.run(&["describe", "b.dev"]).ok();
+    assert!(out.contains("Invocations:         12\n"), "{out}");
     assert_eq!(user.run(&["describe", "nobody"]).failed(), "no such function: nobody\n");
 }
 
@@ -104,7 +114,7 @@ fn a_stack_file_whose_functions_cannot_all_be_removed_fails_after_trying_all() {
     user.write("stack.yml", "provider: {name: openfaas}\nfunctions:\n  a: {image: a}\n  b: {image: b}\n");
     let ran = user.run(&["remove"]);
     assert_eq!(gateway.received().len(), 2);
-    assert_eq!(ran.failed(), "No existing function to remove\n");
+    assert_eq!(ran.failed(), "No existing function to remove\nnot removed: a\n");
 }
 
 #[test]
@@ -120,6 +130,12 @@ fn logs_are_printed_line_by_line() {
         user.run(&["logs", "a", "--tail=false", "--time-format=", "--instance"]).ok(),
         "(a-1) one\n(a-1) two\n"
     );
+}
+
+#[test]
+fn logs_of_no_function_say_so() {
+    let gateway = Gateway::start().on("GET /system/logs", 404, "function nope.openfaas-fn not found");
+    assert_eq!(User::at(&gateway).run(&["logs", "nope"]).failed(), "no such function: nope\n");
 }
 
 #[test]

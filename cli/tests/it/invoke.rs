@@ -61,6 +61,13 @@ fn async_invocations_are_confirmed() {
 }
 
 #[test]
+fn without_a_queue_async_says_so() {
+    let gateway = Gateway::start();
+    let error = User::at(&gateway).run(&["invoke", "f", "--async"]).failed();
+    assert!(error.ends_with("hint: this gateway has no queue: invoke without --async\n"), "{error}");
+}
+
+#[test]
 fn a_body_can_be_signed() {
     let gateway = Gateway::start().on("POST /function/f", 200, "");
     let user = User::at(&gateway);

@@ -62,6 +62,7 @@ fn apply_makes_every_file_a_secret() {
         .on("DELETE /system/secrets", 202, "")
         .on("POST /system/secrets", 202, "");
     let user = User::at(&gateway);
+    assert_eq!(user.run(&["secret", "apply"]).ok(), "No secrets found in .secrets directory\n");
     for (name, value) in [("old", "1"), ("fresh", "2"), ("none", " ")] {
         user.write(&format!(".secrets/{name}"), value);
     }

@@ -33,11 +33,23 @@ pub enum Error {
         message: String,
     },
     /// A version nobody knows.
-    #[error("[1.0] are the only valid versions for the stack file - found: {0}")]
-    Version(String),
+    #[error("{source_name}: [1.0] are the only valid versions for the stack file - found: {found}")]
+    Version {
+        /// The file, as the caller named it.
+        source_name: String,
+        /// What stands there.
+        found: String,
+    },
     /// A stack for another platform.
-    #[error(r#"['openfaas'] is the only valid "provider.name" for the OpenFaaS CLI, but you gave: {0}"#)]
-    Provider(String),
+    #[error(
+        r#"{source_name}: ['openfaas'] is the only valid "provider.name" for the OpenFaaS CLI, but you gave: {found}"#
+    )]
+    Provider {
+        /// The file, as the caller named it.
+        source_name: String,
+        /// What stands there.
+        found: String,
+    },
 }
 
 /// A whole stack file.
@@ -144,16 +156,17 @@ pub struct Function {
 impl Stack {
     /// Reads a stack file after substitution. `source_name` stands in errors.
     pub fn parse(text: &str, source_name: &str) -> Result<Self, Error> {
-        let stack = raw::parse_stack(text).map_err(|error| syntax_error(&error, source_name))?;
-        stack.validate()
+        let stack = raw::parse_stack(text).map_err(|error| syntax_error(&error, text, source_name))?;
+        stack.validate(source_name)
     }
 
-    fn validate(self) -> Result<Self, Error> {
+    fn validate(self, source_name: &str) -> Result<Self, Error> {
+        let source_name = source_name.to_owned();
         if !self.version.is_empty() && self.version != "1.0" {
-            return Err(Error::Version(self.version));
+            return Err(Error::Version { source_name, found: self.version });
         }
         if self.provider.name != "openfaas" {
-            return Err(Error::Provider(self.provider.name));
+            return Err(Error::Provider { source_name, found: self.provider.name });
         }
         Ok(self)
     }
@@ -161,15 +174,23 @@ impl Stack {
 
 /// Reads an `environment_file`: a map of text under `environment`.
 pub fn parse_environment_file(text: &str, source_name: &str) -> Result<BTreeMap<String, String>, Error> {
-    raw::parse_environment(text).map_err(|error| syntax_error(&error, source_name))
+    raw::parse_environment(text).map_err(|error| syntax_error(&error, text, source_name))
 }
 
-fn syntax_error(error: &serde_yaml_ng::Error, source_name: &str) -> Error {
+fn syntax_error(error: &serde_yaml_ng::Error, text: &str, source_name: &str) -> Error {
     let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
     let message = error.to_string();
     // The parser writes the position behind its message; ours stands in front.
-    let message = message.replacen(&format!(" at line {line} column {column}"), "", 1);
+    let mut message = message.replacen(&format!(" at line {line} column {column}"), "", 1);
+    if has_tab_indent(text, line) {
+        message.push_str(": YAML is indented with spaces, and a tab stands here");
+    }
     Error::Syntax { source_name: source_name.to_owned(), line, column, message }
+}
+
+fn has_tab_indent(text: &str, line: usize) -> bool {
+    let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t')
 }
 
 #[cfg(test)]

@@ -129,15 +129,23 @@ struct Requirements {
     local: bool,
 }
 
+/// Whether the handler asks for anything: only then is an interpreter to be looked for.
+pub fn needs_installation(runtime: Runtime, handler: &Path) -> Result<bool, Error> {
+    Ok(requirements(runtime, handler)?.is_some())
+}
+
+fn requirements(runtime: Runtime, handler: &Path) -> Result<Option<Requirements>, Error> {
+    match runtime {
+        Runtime::Python3 => python::requirements(handler),
+        Runtime::Node => node::requirements(handler),
+        Runtime::Bash | Runtime::Binary => Ok(None),
+    }
+}
+
 /// Installs the handler's dependencies, or finds them in the cache. None: it asks for nothing. `progress` gets a line
 /// when work starts and each line that the tool prints.
 pub fn install(request: &Request<'_>, progress: &mut dyn FnMut(&str)) -> Result<Option<Installed>, Error> {
-    let requirements = match request.runtime {
-        Runtime::Python3 => python::requirements(request.handler)?,
-        Runtime::Node => node::requirements(request.handler)?,
-        Runtime::Bash | Runtime::Binary => None,
-    };
-    let Some(requirements) = requirements else { return Ok(None) };
+    let Some(requirements) = requirements(request.runtime, request.handler)? else { return Ok(None) };
     let folder = request.cache.join(key(request, &requirements).hex());
     if request.fresh || requirements.local || !folder.is_dir() {
         fill_cache(request, &requirements, &folder, progress)?;

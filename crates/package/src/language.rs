@@ -19,6 +19,7 @@ impl Language {
     }
 }
 
+/// Sorted by name.
 const LANGUAGES: [Language; 5] = [
     Language { name: "bash", aliases: &[], package: Some((Runtime::Bash, Signature::Stdin, "handler.sh")) },
     Language { name: "dockerfile", aliases: &["Dockerfile"], package: None },
@@ -35,11 +36,6 @@ const LANGUAGES: [Language; 5] = [
     },
 ];
 
-/// All languages, sorted by name.
-pub fn languages() -> &'static [Language] {
-    &LANGUAGES
-}
-
 /// The language of this name or alias.
 pub fn find_language(name: &str) -> Option<&'static Language> {
     LANGUAGES.iter().find(|language| language.name == name || language.aliases.contains(&name))
@@ -51,8 +47,8 @@ mod tests {
 
     #[test]
     fn every_language_is_found_and_has_a_valid_manifest() {
-        assert!(languages().is_sorted_by_key(|language| language.name));
-        for language in languages() {
+        assert!(LANGUAGES.is_sorted_by_key(|language| language.name));
+        for language in &LANGUAGES {
             assert_eq!(find_language(language.name), Some(language));
             assert!(language.manifest().is_none_or(|manifest| manifest.validate().is_ok()));
         }

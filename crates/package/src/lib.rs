@@ -26,13 +26,15 @@ mod runtimes;
 mod unpack;
 
 pub use command::{HTTP_SOCKET_VARIABLE, Layout, Mode, RunPlan, run_plan};
-pub use dependencies::{Error as InstallError, Installed, Request as InstallRequest, install};
+pub use dependencies::{
+    Error as InstallError, Installed, Request as InstallRequest, install, needs_installation,
+};
 pub use digest::digest_of_file;
 pub use entry_point::MissingEntryPoint;
 pub use interpreter::{Interpreter, NotFound, resolve};
-pub use language::{Language, find_language, languages};
+pub use language::{Language, find_language};
 pub use manifest::{InvalidManifest, Manifest, Requires, Runtime, Signature};
-pub use pack::{Error as PackError, Source, pack};
+pub use pack::{Error as PackError, Source, handler_files, pack};
 pub use runtimes::runtime_files;
 pub use unpack::{Error as UnpackError, Host, read_manifest, remove, unpack, verify};
 
@@ -40,9 +42,15 @@ pub use unpack::{Error as UnpackError, Host, read_manifest, remove, unpack, veri
 pub const MAX_PACKED_BYTES: u64 = 256 << 20;
 /// The largest package, as the sum of its files.
 pub const MAX_UNPACKED_BYTES: u64 = 1 << 30;
-/// The most files in a package: what a zip holds without its 64-bit extension, and a bound on the memory that reading
-/// a stranger's file table takes (about 300 bytes an entry).
+/// The most files and folders in a package, folders that only stand in a file's path included: what a zip holds
+/// without its 64-bit extension, and a bound on the memory that reading a stranger's file table takes (an entry's name
+/// and about 300 bytes).
 pub const MAX_ENTRIES: usize = 65_534;
+
+/// The longest path in a package, in bytes; below the file systems' 4096, as it is unpacked inside other folders.
+pub(crate) const MAX_NAME_BYTES: usize = 4000;
+/// The most parts of a path: each is a folder to make, whatever its name takes in the table.
+pub(crate) const MAX_NAME_PARTS: usize = 64;
 
 /// The manifest's name in the zip.
 pub(crate) const MANIFEST: &str = "faas.json";

@@ -7,6 +7,7 @@
 //! Bounds: [`MAX_PACKED_BYTES`], [`MAX_UNPACKED_BYTES`], [`MAX_ENTRIES`]; contents are streamed. The result appears
 //! under its name complete or not at all. Called by `faas build`.
 
+use std::collections::HashSet;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -119,11 +120,33 @@ fn entries(source: &Source<'_>) -> Result<Vec<Entry>, Error> {
         entries.extend(list(dependencies, prefix, Skip::Nothing)?);
     }
     entry_point::check(source.manifest, entries.iter().map(|entry| (entry.name.as_str(), entry.executable)))?;
-    if entries.len() >= MAX_ENTRIES {
-        return Err(Error::TooLarge(format!("{} files, the limit is {MAX_ENTRIES}", entries.len() + 1)));
+    // And the manifest.
+    let count = entries.len() + 1 + count_folders(&entries);
+    if count > MAX_ENTRIES {
+        return Err(Error::TooLarge(format!("{count} files and folders, the limit is {MAX_ENTRIES}")));
     }
     entries.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(entries)
+}
+
+/// As the other side counts them: every folder on the way to a file.
+fn count_folders(entries: &[Entry]) -> usize {
+    let mut folders = HashSet::new();
+    for entry in entries {
+        let ends = entry.name.match_indices('/').map(|(end, _)| end);
+        folders.extend(ends.map(|end| entry.name.split_at(end).0));
+    }
+    folders.len()
+}
+
+/// Path below the folder, and where it is read, of every file of a handler folder that goes into a package, sorted.
+/// What [`pack`] would refuse to read is refused here: a link that leaves the folder, a name no package can hold.
+pub fn handler_files(handler: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let entries = list(handler, "", Skip::HandlerFolder)?;
+    let inner = |entry: Entry| (entry.name.trim_start_matches('/').into(), entry.path);
+    let mut files: Vec<_> = entries.into_iter().map(inner).collect();
+    files.sort();
+    Ok(files)
 }
 
 fn write_zip(file: &mut File, manifest: &Manifest, entries: &[Entry]) -> Result<(), Error> {

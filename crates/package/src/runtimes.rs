@@ -9,7 +9,7 @@ const FILES: [(&str, &str); 4] = [
     ("python/http.py", include_str!("../../../runtimes/python/http.py")),
 ];
 
-/// Path below the runtimes folder and contents of every file, to be written with mode 0444.
+/// Path below the runtimes folder and contents of every file, to be written anew by each version of the platform: they belong together.
 pub fn runtime_files() -> &'static [(&'static str, &'static str)] {
     &FILES
 }

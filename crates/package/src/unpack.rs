@@ -5,11 +5,12 @@
 //! host has what compiled dependencies were built for. It refuses all links: [`pack`](crate::pack()) writes none.
 //!
 //! Shape of the result: `faas.json`, `function/`, `deps/`, files 0444 or 0555, folders 0555, so that a stray write of a
-//! handler does not change what a digest names; [`remove`] deletes it again. Not synced to disk: the zip is the truth,
-//! and after a power loss the caller unpacks again.
+//! handler does not change what a digest names; [`remove`] deletes it again. Not synced to disk: a caller that does not
+//! keep the zip syncs the folder before it relies on it.
 //!
 //! Errors: every variant but [`Error::Io`] is the sender's fault, one line, fit for the body of a 400.
-//! Bounds: packed size, entries and the sum of unpacked bytes, see the crate's page; memory is one chunk and the table.
+//! Bounds: packed size, files and folders, the depth of folders, and the sum of unpacked bytes, see the crate's page;
+//! memory is one chunk and the table.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufReader, Read, Write};

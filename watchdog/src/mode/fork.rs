@@ -148,6 +148,10 @@ impl Fork {
                 (Code::INTERNAL_SERVER_ERROR, format!("{reason}\n"), Side::Handler, reason)
             }
             Failure::Output(error) => internal(&error),
+            Failure::Spawn(error) if self.settings.cgi_headers && is_too_large(&error) => {
+                let reason = "headers too large for a process".to_owned();
+                (Code::REQUEST_HEADER_FIELDS_TOO_LARGE, format!("{reason}\n"), Side::Client, reason)
+            }
             Failure::Spawn(error) => internal(&Chain("failed to start the handler", error)),
             Failure::Wait(error) => internal(&Chain("failed to wait for the handler", error)),
         };
@@ -173,6 +177,11 @@ impl Fork {
         }
         log::line(format_args!("{text}"));
     }
+}
+
+/// Headers are variables, and Linux takes so much of them: 128 KiB each, and a quarter of the stack in all.
+fn is_too_large(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::ArgumentListTooLong
 }
 
 /// A plain fact with the system's reason behind it.

@@ -90,15 +90,19 @@ fn faults_name_their_place_and_what_was_expected() {
             "a.yml:1:12: functions: invalid type: sequence, expected a mapping of function names",
         ),
         ("a: [1\nb: 2\n".to_owned(), "a.yml:2:2: did not find expected ',' or ']'"),
+        ("functions:\n\tf: {}\n".to_owned(), "a.yml:2:1: found character that cannot start any token"),
         ("text".to_owned(), "a.yml:1:1: invalid type: string \"text\", expected a mapping with the keys"),
         (
             String::new(),
-            "['openfaas'] is the only valid \"provider.name\" for the OpenFaaS CLI, but you gave: ",
+            "a.yml: ['openfaas'] is the only valid \"provider.name\" for the OpenFaaS CLI, but you gave: ",
         ),
-        ("version: 2.0".to_owned(), "[1.0] are the only valid versions for the stack file - found: 2.0"),
+        (
+            "version: 2.0".to_owned(),
+            "a.yml: [1.0] are the only valid versions for the stack file - found: 2.0",
+        ),
         (
             "version: 1.0".to_owned(),
-            "['openfaas'] is the only valid \"provider.name\" for the OpenFaaS CLI, but you gave: ",
+            "a.yml: ['openfaas'] is the only valid \"provider.name\" for the OpenFaaS CLI, but you gave: ",
         ),
     ] {
         let found = message(&text);

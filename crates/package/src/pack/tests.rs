@@ -57,6 +57,22 @@ fn pack_folder(handler: &Path, out: &Path) -> Result<Digest, Error> {
     pack(&Source { handler, dependencies: None, manifest: &bash() }, out)
 }
 
+#[test]
+fn too_many_folders_are_refused() {
+    let handler = folder(&[("handler.sh", "cat")]);
+    let make = |parts: usize| {
+        let deep = handler.path().join(["a"].repeat(parts).join("/"));
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "").unwrap();
+    };
+    let out = tempfile::tempdir().unwrap();
+    make(62);
+    pack_folder(handler.path(), &out.path().join("x.zip")).unwrap();
+    make(63);
+    let error = pack_folder(handler.path(), &out.path().join("x.zip")).unwrap_err().to_string();
+    assert!(error.ends_with("cannot be packed: it is in too many folders"), "{error}");
+}
+
 fn names(zip: &Path) -> Vec<String> {
     let archive = zip::ZipArchive::new(File::open(zip).unwrap()).unwrap();
     archive.file_names().map(|name| name.unwrap().into_owned()).collect()

@@ -9,13 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::MAX_ENTRIES;
+use crate::{MAX_ENTRIES, MAX_NAME_BYTES, MAX_NAME_PARTS};
 
 const SKIPPED_AT_TOP: [&str; 5] = ["build", "template", "node_modules", ".secrets", ".env"];
 const SKIPPED: [&str; 2] = [".git", "__pycache__"];
-
-/// Longest path in a package, as in file systems.
-const MAX_NAME_BYTES: usize = 4096;
 
 /// A file to pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +71,9 @@ impl Walk {
     fn file(&mut self, path: &Path, name: String) -> Result<(), Error> {
         if name.len() > MAX_NAME_BYTES {
             return Err(Error::Name { path: path.to_owned(), problem: "its path is too long" });
+        }
+        if name.split('/').count() > MAX_NAME_PARTS {
+            return Err(Error::Name { path: path.to_owned(), problem: "it is in too many folders" });
         }
         let own = path.symlink_metadata().map_err(Error::io("read", path))?;
         if own.is_symlink() {

@@ -6,10 +6,9 @@ use zip::CompressionMethod;
 use zip::read::ZipFile;
 
 use super::{Archive, Error};
-use crate::{DEPENDENCIES, FUNCTION, MANIFEST, MAX_ENTRIES};
+use crate::{DEPENDENCIES, FUNCTION, MANIFEST, MAX_ENTRIES, MAX_NAME_BYTES, MAX_NAME_PARTS};
 
-/// Longest name and longest part of it that file systems take.
-const MAX_NAME_BYTES: usize = 4000;
+/// Longest part of a name that file systems take.
 const MAX_PART_BYTES: usize = 255;
 
 const KIND: u32 = 0o170_000;
@@ -35,6 +34,7 @@ impl Table {
         let mut table = Self { files: Vec::new(), folders: BTreeSet::new() };
         for index in 0..archive.len() {
             table.add(index, &archive.by_index_raw(index).map_err(Error::malformed)?)?;
+            table.check_size()?;
         }
         table.check_conflicts()?;
         archive.validate_header_consistency().map_err(Error::malformed)?;
@@ -94,6 +94,16 @@ impl Table {
         Ok(())
     }
 
+    /// One entry may name many folders.
+    fn check_size(&self) -> Result<(), Error> {
+        if self.files.len() + self.folders.len() > MAX_ENTRIES {
+            return Err(Error::TooLarge(format!(
+                "more than {MAX_ENTRIES} files and folders, which is the limit"
+            )));
+        }
+        Ok(())
+    }
+
     /// No name may be both a file and a folder.
     fn check_conflicts(&self) -> Result<(), Error> {
         let mut names = HashSet::new();
@@ -123,7 +133,11 @@ fn checked_name(raw: &[u8]) -> Result<&str, Error> {
     if name.len() > MAX_NAME_BYTES {
         return refuse("has too long a name");
     }
-    for part in name.strip_suffix('/').unwrap_or(name).split('/') {
+    let path = name.strip_suffix('/').unwrap_or(name);
+    if path.split('/').count() > MAX_NAME_PARTS {
+        return refuse("is in too many folders");
+    }
+    for part in path.split('/') {
         match part {
             ".." => return refuse("leaves the package's folder"),
             "" | "." => return refuse("has an empty part in its path"),

@@ -97,6 +97,18 @@ fn evil_entries_are_refused() {
     }
     let long = format!("function/{}", "x".repeat(300));
     check_refused("long", &with(&long, ""), "has too long a name");
+    let deep = |parts: usize| format!("function{}", "/a".repeat(parts - 1));
+    check_refused("deep", &with(&deep(65), ""), "is in too many folders");
+    unpack_bytes(&with(&deep(64), ""), &host()).unwrap();
+}
+
+#[test]
+fn folders_count_as_entries() {
+    let names: Vec<String> = (0..1_100).map(|index| format!("function/{index}{}", "/a".repeat(62))).collect();
+    let files = names.iter().map(|name| (name.as_str(), ""));
+    let entries: Vec<_> =
+        [("faas.json", BASH), ("function/handler.sh", "cat")].into_iter().chain(files).collect();
+    check_refused("folders", &zip_of(&entries), "more than 65534 files and folders");
 }
 
 #[test]

@@ -116,6 +116,12 @@ fn modules_and_installed_packages_are_found() {
             ("own.js", "module.exports = '!'"),
         ][..],
         &[("handler.mjs", "import greeting from 'greeting'; export default async () => greeting + '!'")],
+        &[("handler.mjs", "const { default: g } = await import('greeting'); export default () => g + '!'")],
+        &[
+            ("handler.cjs", "module.exports = async () => require('greeting') + '!'"),
+            ("handler.mjs", "throw new Error('the second')"),
+        ],
+        &[("handler/index.js", "module.exports = async () => require('greeting') + '!'")],
         &[
             ("handler.js", "import greeting from 'greeting'; export default async () => greeting + '!'"),
             ("package.json", r#"{"type": "module"}"#),

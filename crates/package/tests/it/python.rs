@@ -196,3 +196,36 @@ fn the_end_waits_for_open_connections() {
     drop(stream);
     assert!(server.ended().0.success());
 }
+
+#[test]
+fn nothing_of_the_users_hides_the_package_that_the_handler_is_in() {
+    let Some(python) = interpreter(Runtime::Python3) else { return };
+    let manifest = Manifest::new(Runtime::Python3, Signature::Openfaas, "handler.handle");
+    let handler = "from .other import NAME\nimport function\n\
+                   def handle(req):\n    return NAME + getattr(function, 'OWN', '')";
+    let other = ("other.py", "NAME = 'other'");
+    let dependencies = [("function/__init__.py", "raise ImportError('the wrong one')")];
+    for (file, expected) in [
+        (("function.py", "raise ImportError('the wrong one')"), "other\n"),
+        (("__init__.py", "OWN = ' and its __init__'"), "other and its __init__\n"),
+    ] {
+        let package =
+            Package::new(&python, &manifest, &[("handler.py", handler), other, file], &dependencies);
+        let output = package.fork(b"");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{output:?}");
+    }
+}
+
+#[test]
+fn a_bound_on_bodies_may_have_a_unit() {
+    let Some(package) = Package::python(Signature::Http, "def handle(event, context):\n    return 'ok'")
+    else {
+        return;
+    };
+    let (status, _, stderr) = package.serve(&[("MAX_BODY_BYTES", "lots")]).ended();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(stderr, "MAX_BODY_BYTES is 'lots': expected a size such as 1000, 100kb or 64mb\n");
+    let server = package.serve(&[("MAX_BODY_BYTES", "0.01kb")]);
+    assert_eq!(server.exchange("POST / HTTP/1.1", b"0123456789").body, "ok");
+    assert_eq!(server.exchange("POST / HTTP/1.1", b"01234567890").status(), "413");
+}

@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::upstream::{Stream, Upstream};
 use crate::inbound::Inbound;
+use crate::server::HEADERS;
 
 const IDLE: usize = 128;
-const HEADERS: usize = 256;
 
 /// A body as it came, whole, or none.
 pub(super) type RequestBody = Either<Inbound, Either<Full<Bytes>, Empty<Bytes>>>;
