@@ -1,8 +1,11 @@
 //! The tracing subscriber: one, on stderr.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 /// Why no subscriber was set.
 #[derive(Debug, thiserror::Error)]
@@ -24,11 +27,10 @@ pub enum Error {
 
 /// Sends events that pass `filter` to stderr, as text with colours on a terminal, as JSON lines where `json` is set.
 pub fn init_logging(filter: &str, json: bool) -> Result<(), Error> {
-    let env_filter =
-        EnvFilter::try_new(filter).map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(env_filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    if json { builder.json().try_init() } else { builder.try_init() }.map_err(Error::AlreadySet)
+    let targets: Targets =
+        filter.parse().map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
+    let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let layer = if json { layer.json().boxed() } else { layer.boxed() };
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(targets));
+    subscriber.try_init().map_err(|error| Error::AlreadySet(error.into()))
 }
