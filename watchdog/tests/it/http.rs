@@ -6,7 +6,8 @@ use rustix::process::Signal;
 
 use crate::harness::{Answer, Watchdog, exists, until};
 
-const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/server.py");
+/// From the package's folder, in which cargo runs its tests.
+const SERVER: &str = "tests/it/server.py";
 
 fn python(more: &[(&str, &str)]) -> Watchdog {
     let folder = tempfile::tempdir().unwrap();
