@@ -166,7 +166,8 @@ impl Packages {
 pub struct Interpreters(Vec<(Runtime, Result<Option<Interpreter>, NotFound>)>);
 
 impl Interpreters {
-    /// Looks for all of them in `search_path`, as `PATH` writes it, at once; a version manager's shim takes 0.2 s to say what it stands for.
+    /// Looks for all of them in `search_path`, as `PATH` writes it, at once; a version manager's shim takes 0.2 s to say
+    /// what it stands for.
     pub fn find(search_path: &OsStr) -> Self {
         let runtimes = [Runtime::Python3, Runtime::Node, Runtime::Bash];
         Self(std::thread::scope(|scope| {
