@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use faas_api::{Digest, FunctionStatus};
-use faas_package::{Interpreter, Manifest, Runtime, Source};
+use faas_package::{Interpreter, Manifest, Runtime, Signature, Source};
 use faas_testing::{Answer, Faas, Http, Options, Platform, wait_for};
 use serde_json::{Value, json};
 
@@ -54,6 +54,23 @@ impl World {
         let path = format!("/system/packages/{digest}");
         check(&self.admin.send("PUT", &path, &headers, &fs::read(&zip)?), "the upload of a package")?;
         Ok(digest)
+    }
+
+    /// Uploads the smallest package there is: bash, and `cat`.
+    pub(crate) fn upload_cat(&self) -> anyhow::Result<Digest> {
+        let handler = bash_handler("cat\n")?;
+        self.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))
+    }
+
+    /// Deploys so many functions of that package and waits until all are available; their names.
+    pub(crate) fn deploy_many(&self, count: usize) -> anyhow::Result<Vec<String>> {
+        let package = self.upload_cat()?;
+        let names: Vec<_> = (0..count).map(|number| format!("f-{number}")).collect();
+        for name in &names {
+            self.deploy(name, &package, &json!({}))?;
+        }
+        self.wait_until_available(count);
+        Ok(names)
     }
 
     /// Sends a deployment; `more` are fields besides name and package.

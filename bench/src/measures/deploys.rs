@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use faas_package::{Manifest, Runtime, Signature};
 use serde_json::json;
 
 use crate::args::Args;
 use crate::report::{Report, Row};
 use crate::samples::{milliseconds, timed};
-use crate::world::{World, bash_handler};
+use crate::world::World;
 
 const DEPLOYS_MOST: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let world = World::start();
-    let handler = bash_handler("cat\n")?;
-    let package =
-        world.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))?;
+    let package = world.upload_cat()?;
     let names: Vec<_> = (0..args.many()).map(|number| format!("f-{number}")).collect();
     let count = names.len();
 

@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use faas_package::{Manifest, Runtime, Signature};
 use serde_json::json;
 
 use crate::args::Args;
@@ -16,7 +15,7 @@ use crate::load::{Load, Wrk};
 use crate::process;
 use crate::report::{Report, Row};
 use crate::samples::median;
-use crate::world::{World, bash_handler};
+use crate::world::World;
 
 const CONNECTIONS: u32 = 8;
 const RUNS: usize = 3;
@@ -49,9 +48,7 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
 }
 
 fn deploy(world: &World) -> anyhow::Result<()> {
-    let handler = bash_handler("cat\n")?;
-    let package =
-        world.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))?;
+    let package = world.upload_cat()?;
     // No shell in between.
     world.deploy(NAME, &package, &json!({ "envProcess": "cat" }))?;
     let answer = world.invoke(NAME, BODY)?;

@@ -1,12 +1,9 @@
 //! Resident memory of processes that have nothing to do.
 
-use faas_package::{Manifest, Runtime, Signature};
-use serde_json::json;
-
 use crate::args::Args;
 use crate::process::{Memory, megabytes, memory};
 use crate::report::{Report, Row};
-use crate::world::{World, bash_handler};
+use crate::world::World;
 
 const EMPTY_MOST: u64 = 30_000_000;
 /// For a function at zero: its table entry in gateway and provider, its record, its share of freed replicas' memory.
@@ -22,14 +19,7 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let row = row("faas serve, 0 functions", empty);
     report.add(&row.gate(format!("≤ {}", megabytes(EMPTY_MOST)), empty.resident <= EMPTY_MOST));
 
-    let handler = bash_handler("cat\n")?;
-    let package =
-        world.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))?;
-    let names: Vec<_> = (0..args.many()).map(|number| format!("f-{number}")).collect();
-    for name in &names {
-        world.deploy(name, &package, &json!({}))?;
-    }
-    world.wait_until_available(names.len());
+    let names = world.deploy_many(args.many())?;
     world.to_zero(names.iter().map(String::as_str))?;
     many(names.len(), empty, memory(serve)?, report);
 

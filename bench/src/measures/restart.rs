@@ -3,28 +3,19 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use faas_package::{Manifest, Runtime, Signature};
-use serde_json::json;
 
 use crate::args::Args;
 use crate::report::{Report, Row};
 use crate::samples::{Samples, milliseconds, timed};
-use crate::world::{World, bash_handler};
+use crate::world::World;
 
 const ROUNDS: usize = 5;
 const ANSWER_MOST: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let mut world = World::start();
-    let handler = bash_handler("cat\n")?;
-    let package =
-        world.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))?;
-    let names: Vec<_> = (0..args.many()).map(|number| format!("f-{number}")).collect();
-    for name in &names {
-        world.deploy(name, &package, &json!({}))?;
-    }
+    let names = world.deploy_many(args.many())?;
     let count = names.len();
-    world.wait_until_available(count);
     // The one in the middle: no order of starts makes it the first.
     let called = &names[count / 2];
 
