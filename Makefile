@@ -9,15 +9,16 @@ ifeq ($(shell uname -m),aarch64)
 TARGET := aarch64-unknown-linux-gnu
 endif
 PREFIX ?= /usr/local
+DEVCLUSTER := deploy/devcluster/devcluster
 STATIC := RUSTFLAGS="-C target-feature=+crt-static"
 CARGO := cargo
 QUICK := $(CARGO_TARGET_DIR)/$(TARGET)/quick
 RELEASE := $(CARGO_TARGET_DIR)/$(TARGET)/release
 
-.PHONY: build run test lint bench soak install clean help
+.PHONY: build run test lint bench soak images cluster-images cluster-install install cluster cluster-env cluster-load cluster-down clean help
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 build: ## release binaries, static, in bin/
 	@echo "Building the release binaries; a first build takes about ten minutes on two cores."
@@ -35,10 +36,11 @@ run: ## build quickly and start `faas serve`; Ctrl-C ends it
 test: ## unit, property, service, process and end-to-end tests
 	$(CARGO) test --workspace
 
-lint: ## formatting, clippy, documentation
+lint: ## formatting, clippy, documentation, chart
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	charts/faas/lint
 
 bench: build ## measure what SPECIFICATION.md states; exit 1 if a bound is missed
 	$(STATIC) $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin
@@ -46,10 +48,34 @@ bench: build ## measure what SPECIFICATION.md states; exit 1 if a bound is misse
 soak: ## the crash test, for long
 	FAAS_SOAK_ROUNDS=500 $(CARGO) test -p faas-e2e --test crash -- --nocapture
 
+images: build ## the platform's images, as OCI archives in bin/images/
+	deploy/images/build release faas fwatchdog
+
+cluster-images: ## quickly built images for the development cluster, those of the tests included
+	$(STATIC) $(CARGO) build --profile quick --target $(TARGET) -p faas-cli -p faas-watchdog
+	@mkdir -p bin && install $(QUICK)/faas $(QUICK)/faas-watchdog bin/
+	$(DEVCLUSTER) tools
+	deploy/images/build quick faas fwatchdog test-function nats
+
+cluster-install: cluster-images ## the platform in the development cluster; HELM_ARGS are for helm
+	deploy/devcluster/install $(HELM_ARGS)
+
 install: build ## install faas, faas-watchdog and the link faas-cli in PREFIX/bin
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install bin/faas bin/faas-watchdog $(DESTDIR)$(PREFIX)/bin/
 	ln -sf faas $(DESTDIR)$(PREFIX)/bin/faas-cli
+
+cluster: ## start a Kubernetes of our own on this machine, as root
+	@$(DEVCLUSTER) up
+
+cluster-env: ## print how to use it: eval "$(make -s cluster-env)"
+	@$(DEVCLUSTER) env
+
+cluster-load: ## put an image into it: IMAGE=x.tar, an OCI archive
+	@$(DEVCLUSTER) load "$(IMAGE)"
+
+cluster-down: ## remove every trace of it
+	@$(DEVCLUSTER) down
 
 clean: ## remove what was built
 	rm -rf bin "$(CARGO_TARGET_DIR)"
