@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # All processes of the cluster are below one cgroup in every hierarchy: the components in /system,
 # containers in /kubepods. So all of them are found and killed without relying on a file, and none
-# belongs to the session that happened to start the cluster.
+# belongs to the login that happened to start the cluster.
 
 GROUP=faas-devcluster
 

@@ -28,26 +28,22 @@ LIST
 }
 
 # Nothing that a package brings is started or enabled as a service of the machine: a policy says
-# no for the time of the installation.
-apt_install() {
-  local policy=/usr/sbin/policy-rc.d log=$CACHE/log/apt.log ours=
+# no for the time of the installation, and goes however that ends.
+apt_install() (
+  policy=/usr/sbin/policy-rc.d log=$CACHE/log/apt.log
   mkdir -p "$CACHE/log"
   if [ ! -e "$policy" ]; then
-    ours=yes
+    trap 'rm -f "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
   fi
-  local result=0
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } >"$log" 2>&1 || result=$?
-  [ -z "$ours" ] || rm -f "$policy"
-  [ "$result" = 0 ] || failed_build "apt-get" "$log"
-  if [ -d /run/systemd/system ]; then
-    local package
-    for package in "$@"; do
-      case $package in
-        etcd-server) systemctl --quiet disable etcd ;;
-        containerd) systemctl --quiet disable containerd ;;
-      esac
-    done
-  fi
-}
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } >"$log" 2>&1 ||
+    failed_build "the packages" "$log"
+  [ -d /run/systemd/system ] || exit 0
+  for package in "$@"; do
+    case $package in
+      etcd-server) systemctl --quiet disable etcd || true ;;
+      containerd) systemctl --quiet disable containerd || true ;;
+    esac
+  done
+)
