@@ -29,3 +29,6 @@ pub struct Settings {
 pub fn owner_reference(function: &Function) -> Option<OwnerReference> {
     function.controller_owner_ref(&())
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ mod wire;
 pub use build::{Settings, build_deployment, build_service, owner_reference};
 pub use function::{Function, FunctionSpec, FunctionStatus, Probe, Probes, ResourceList, Scaling};
 pub use status::{Observed, Stalled, build_status, status_differs};
-pub use trouble::{Blame, Trouble, find_trouble, is_ready};
+pub use trouble::{Blame, Trouble, find_trouble, is_ready, rollout_trouble};
 pub use validate::{Defaults, Secrets, Valid, ValidProbe, validate};
 pub use wire::{from_deployment, least_replicas, timeout, to_status};
 

@@ -3,6 +3,7 @@
 //! Looks at the newest revision only: what an older one suffers is being replaced.
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
@@ -44,6 +45,15 @@ pub fn find_trouble<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Option<Troub
         return None;
     }
     pods.find_map(trouble_of)
+}
+
+/// Why no pod could even be made: a quota, or Pod Security.
+pub fn rollout_trouble(deployment: &Deployment) -> Option<Trouble> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let mut failures = conditions.iter().filter(|condition| condition.type_ == "ReplicaFailure");
+    let failure = failures.find(|condition| condition.status == "True")?;
+    let message = format!("no pod can be made: {}", failure.message.clone().unwrap_or_default());
+    Some(Trouble { reason: "PodsRefused", message, blame: Blame::Platform })
 }
 
 fn created(pod: &Pod) -> Timestamp {
@@ -135,3 +145,6 @@ fn how_it_ended(terminated: &ContainerStateTerminated) -> String {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

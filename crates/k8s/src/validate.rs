@@ -159,6 +159,8 @@ fn environment(function: &Function) -> Result<BTreeMap<String, String>, Stalled>
         for name in ["exec_timeout", "read_timeout", "write_timeout"] {
             environment.entry(name.into()).or_insert_with(|| timeout.clone());
         }
+        // Else it would be as long as the timeout. Routes forget a replica within a second.
+        environment.entry("healthcheck_interval".into()).or_insert_with(|| "5s".into());
     }
     if let Some(handler) = &spec.handler {
         environment.insert("fprocess".into(), handler.clone());
@@ -269,3 +271,6 @@ fn check_resources(
     Ok(quantities)
 }
 
+
+#[cfg(test)]
+mod tests;

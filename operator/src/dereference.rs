@@ -1,0 +1,49 @@
+//! What a function refers to: its secrets, and the names that its objects would take.
+
+use faas_k8s::{Function, Secrets, Stalled, labels};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::api::ObjectMeta;
+use kube::{Api, Client, ResourceExt as _};
+
+use crate::error::{Error, bounded};
+
+/// The type of each secret that the function names, `None` where there is none.
+pub(crate) async fn secrets(client: &Client, function: &Function) -> Result<Secrets, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &function.namespace().unwrap_or_default());
+    let mut found = Secrets::new();
+    for name in function.spec.secrets.iter().flatten() {
+        let secret = bounded("read a secret", api.get_opt(name)).await?;
+        let kind = secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned()));
+        found.insert(name.clone(), kind);
+    }
+    Ok(found)
+}
+
+/// Refuses to take over what is not a function's.
+pub(crate) async fn names_are_free(client: &Client, function: &Function) -> Result<Result<(), Stalled>, Error> {
+    let (namespace, name) = (function.namespace().unwrap_or_default(), function.name_any());
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
+    let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
+    let deployment = bounded("read the Deployment", deployments.get_metadata_opt(&name)).await?;
+    let service = bounded("read the Service", services.get_metadata_opt(&name)).await?;
+    let taken = deployment
+        .and_then(|found| taken(function, "Deployment", &found.metadata))
+        .or_else(|| service.and_then(|found| taken(function, "Service", &found.metadata)));
+    Ok(taken.map_or(Ok(()), Err))
+}
+
+/// A function's own has its label, and no other controller.
+fn taken(function: &Function, kind: &str, found: &ObjectMeta) -> Option<Stalled> {
+    let name = function.name_any();
+    let label = found.labels.as_ref().and_then(|labels| labels.get(labels::FUNCTION));
+    let owners = found.owner_references.iter().flatten();
+    let mut controllers = owners.filter(|owner| owner.controller == Some(true));
+    let foreign = controllers.find(|owner| Some(&owner.uid) != function.metadata.uid.as_ref());
+    let text = match (label == Some(&name), foreign) {
+        (true, None) => return None,
+        (_, Some(owner)) => format!("the {kind} {name} belongs to {} {}", owner.kind, owner.name),
+        (false, None) => format!("there is a {kind} {name} that is not a function's"),
+    };
+    Some(Stalled::new("NameTaken", format!("{text}: choose another name, or remove it")))
+}
