@@ -33,8 +33,8 @@ run: ## build quickly and start `faas serve`; Ctrl-C ends it
 	@echo "  export PATH=\"$(CURDIR)/bin:\$$PATH\""; echo
 	@exec bin/faas serve
 
-test: ## unit, property, service, process and end-to-end tests
-	$(CARGO) test --workspace
+test: ## every test; those of a cluster where there is one
+	deploy/devcluster/with-cluster $(CARGO) test --workspace
 
 lint: ## formatting, clippy, documentation, chart
 	$(CARGO) fmt --all --check

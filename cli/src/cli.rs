@@ -6,8 +6,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    build, completion, deploy, describe, invoke, list, login, logout, logs, namespace, new, push, ready,
-    remove, secret, serve, store, template, up, version,
+    build, completion, deploy, describe, invoke, kubernetes, list, login, logout, logs, namespace,
+    new, push, ready, remove, secret, serve, store, template, up, version,
 };
 use crate::env::Env;
 use crate::failure::failure;
@@ -84,6 +84,10 @@ enum Command {
     Completion(completion::CompletionArgs),
     /// Start the platform on this machine
     Serve(serve::ServeArgs),
+    /// Run the gateway of an installation on Kubernetes
+    Gateway(kubernetes::gateway::GatewayArgs),
+    /// Run the operator of an installation on Kubernetes
+    Operator(kubernetes::operator::OperatorArgs),
 }
 
 /// Parses the command line and runs its command.
@@ -139,6 +143,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Version(args) => version::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
+        Command::Gateway(args) => kubernetes::gateway::run(&args, context),
+        Command::Operator(args) => kubernetes::operator::run(&args, context),
     }
 }
 

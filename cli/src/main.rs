@@ -21,6 +21,7 @@ mod images;
 mod output;
 mod packages;
 mod progress;
+mod role;
 mod stack_file;
 mod table;
 mod templates;

@@ -17,6 +17,8 @@ pub struct Config {
     pub upstream_timeout: Duration,
     /// Invocations of one function that may wait for its first replica; the next get 503.
     pub most_waiting: usize,
+    /// Whether an invocation wakes a function that stands at zero; else it gets 503.
+    pub scale_from_zero: bool,
     /// What `/system/info` says of the gateway.
     pub version: Version,
 }

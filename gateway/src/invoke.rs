@@ -56,9 +56,13 @@ pub(crate) async fn invoke(
         Ok(target) => {
             *request.uri_mut() = target.uri;
             headers::to_function(request.headers_mut(), &call_id, &started, peer);
-            match gateway.0.table.get(&target.function) {
-                Some(entry) => run(&gateway, target.function, &entry, request).await,
-                None => wake::not_found(&target.function).into_response(),
+            let entry = match gateway.0.table.get(&target.function) {
+                Some(entry) => Ok(entry),
+                None => wake::look_up(&gateway, &target.function).await,
+            };
+            match entry {
+                Ok(entry) => run(&gateway, target.function, &entry, request).await,
+                Err(fault) => fault.into_response(),
             }
         }
     };

@@ -9,13 +9,16 @@ pub(crate) mod packages;
 pub(crate) mod scale;
 pub(crate) mod secrets;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_api::{FunctionId, Namespace};
 use faas_provider::Error;
 use serde::Deserialize;
 
 use crate::Gateway;
+
+/// Seconds after which what did not answer may answer again.
+const RETRY_AFTER: u16 = 5;
 
 /// A status and a text for the caller.
 pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) String);
@@ -28,7 +31,12 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, self.1).into_response()
+        let unavailable = self.0 == StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = (self.0, self.1).into_response();
+        if unavailable {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER.into());
+        }
+        response
     }
 }
 
@@ -44,6 +52,11 @@ impl From<Error> for Refusal {
             }
             Error::Invalid(_) => StatusCode::BAD_REQUEST,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Forbidden(_) => StatusCode::FORBIDDEN,
+            Error::Unavailable { .. } => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the provider is unavailable");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Error::Internal { .. } => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the provider failed");
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -6,16 +6,20 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use faas_api::FunctionId;
 use faas_provider::{Cause, Error, Failure, InFlight};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Gateway;
 use crate::fault::{Fault, Side};
 use crate::invoke::Upstream;
 use crate::table::{Entry, Shared};
+
+/// How long a caller waits for a 404.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A replica to use, counted as busy until dropped.
 pub(crate) struct Lease {
@@ -58,6 +62,9 @@ async fn wait(gateway: &Gateway, function: &FunctionId, avoid: &[Arc<Upstream>])
         if let Some(failure) = &entry.route.failure {
             return Err(failed_start(function, failure));
         }
+        if entry.route.wanted == 0 && !gateway.0.config.scale_from_zero {
+            return Err(no_endpoints(function, "scaled to zero, and waking is switched off"));
+        }
         if entry.route.wanted == 0 {
             wake(gateway, function, &shared).await?;
         }
@@ -79,6 +86,19 @@ async fn wake(gateway: &Gateway, function: &FunctionId, shared: &Shared) -> Resu
         Fault::new(Side::Platform, StatusCode::INTERNAL_SERVER_ERROR, "the function could not be woken")
             .body(format!("error finding function {function}: "))
     })
+}
+
+/// A function that is not in the table: another gateway may have deployed it a moment ago. Asked once, for a bounded
+/// time; a 404 is an answer of the provider, never of its silence.
+pub(crate) async fn look_up(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
+    match timeout(LOOK_UP_TIMEOUT, gateway.0.provider.look_up(function)).await {
+        Ok(Ok(())) => find(gateway, function),
+        Ok(Err(error)) => {
+            tracing::warn!(%function, error = &error as &dyn std::error::Error, "failed to look up");
+            Err(unknown(function))
+        }
+        Err(_) => Err(unknown(function)),
+    }
 }
 
 fn find(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
@@ -113,6 +133,14 @@ pub(crate) fn not_found(function: &FunctionId) -> Fault {
     Fault::new(Side::Client, StatusCode::NOT_FOUND, "no such function").body(format!(
         "error finding function {function}: server returned non-200 status code (404) for function, {name}, body: "
     ))
+}
+
+/// Whether there is such a function could not be found out.
+fn unknown(function: &FunctionId) -> Fault {
+    let reason = "the function could not be looked up";
+    Fault::new(Side::Platform, StatusCode::SERVICE_UNAVAILABLE, reason)
+        .body(format!("error finding function {function}: {reason}"))
+        .retry_after(5)
 }
 
 fn no_endpoints(function: &FunctionId, reason: &'static str) -> Fault {

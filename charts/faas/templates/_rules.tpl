@@ -31,6 +31,10 @@
 - apiGroups: [openfaas.com]
   resources: [functions]
   verbs: [get, list, watch]
+# Where nobody says how many replicas, it does.
+- apiGroups: [openfaas.com]
+  resources: [functions/scale]
+  verbs: [patch]
 - apiGroups: [openfaas.com]
   resources: [functions/status]
   verbs: [get, update, patch]

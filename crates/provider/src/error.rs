@@ -2,7 +2,8 @@
 
 use faas_api::{FunctionId, Namespace};
 
-/// Why a call did not happen. The gateway maps each variant to a status; nothing was changed.
+/// Why a call did not happen. The gateway maps each variant to a status; nothing was changed, unless the variant says
+/// otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No function of that name.
@@ -34,6 +35,17 @@ pub enum Error {
         /// The limit.
         limit_bytes: u64,
     },
+    /// The platform lacks a right; the text names it and says how to grant it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What the platform rests on does not answer now; the caller may try again. A change may have happened after all.
+    #[error("failed to {what}: try again in a moment")]
+    Unavailable {
+        /// What was being done.
+        what: &'static str,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The platform failed; the caller may try again.
     #[error("failed to {what}")]
     Internal {
@@ -51,5 +63,13 @@ impl Error {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         move |source| Self::Internal { what, source: source.into() }
+    }
+
+    /// For `map_err`: what the platform rests on did not answer.
+    pub fn unavailable<E>(what: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |source| Self::Unavailable { what, source: source.into() }
     }
 }

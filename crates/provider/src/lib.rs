@@ -44,6 +44,14 @@ pub trait Provider: Send + Sync + 'static {
     /// Sends every route that stands now to `sink`, then each change, each in effect when the call returns.
     fn subscribe(&self, sink: Arc<dyn RouteSink>);
 
+    /// A function without a route was invoked: looks it up where functions are recorded, and pushes its route before it
+    /// returns if it is there. Called for any name that a stranger makes up, so whoever goes far for it sets a limit and
+    /// does nothing beyond it.
+    async fn look_up(&self, function: &FunctionId) -> Result<(), Error> {
+        let _ = function;
+        Ok(())
+    }
+
     /// The functions of a namespace, sorted by name, without invocation counts.
     async fn list(&self, namespace: &Namespace) -> Result<Vec<FunctionStatus>, Error>;
 

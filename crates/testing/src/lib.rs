@@ -3,10 +3,12 @@
 //! Everything it starts ends with it. It does not become: a mock of anything. Failures panic, saying what was seen.
 #![expect(clippy::panic, clippy::missing_panics_doc, reason = "a fixture that fails is a failed test")]
 
+mod cluster;
 mod command;
 mod http;
 mod platform;
 
+pub use cluster::{Cluster, Installation, TEST_IMAGE};
 pub use command::{Faas, Output};
 pub use http::{Answer, Http};
 pub use platform::{Options, Platform, binary};

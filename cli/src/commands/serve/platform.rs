@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use faas_api::{Namespace, Version};
+use faas_api::Namespace;
 use faas_daemon::{Admin, Shutdown};
 use faas_gateway::Gateway;
 use faas_process::{Orphans, Spawner};
@@ -17,10 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::data_dir::{Credentials, DataDir};
 use crate::failure::failure;
-use crate::output;
+use crate::{output, role};
 
-/// Invocations of one function that may wait for its first replica.
-const MOST_WAITING: usize = 1024;
 /// The watchdog's name, beside our own executable.
 const WATCHDOG: &str = "faas-watchdog";
 
@@ -38,11 +36,7 @@ pub(super) struct Parts {
 pub(super) fn run(parts: Parts) -> anyhow::Result<()> {
     // Finding an interpreter may run it, which only the spawner may do once there is one.
     let interpreters = Interpreters::find(&parts.search_path);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(parts, interpreters));
-    // What is left is cut off; it had its time to drain.
-    runtime.shutdown_background();
-    result
+    role::block_on(serve(parts, interpreters))
 }
 
 async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
@@ -59,7 +53,7 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
     });
     let address = parts.listener.local_addr()?;
     tracing::info!(gateway = %address, admin = %parts.admin.local_addr()?, "listening");
-    let (listener, admin_listener) = (from_std(parts.listener)?, from_std(parts.admin)?);
+    let (listener, admin_listener) = (role::from_std(parts.listener)?, role::from_std(parts.admin)?);
     let stop_admin = CancellationToken::new();
     let admin_task = tokio::spawn(admin.clone().run(admin_listener, stop_admin.clone()));
     admin.set_ready(true);
@@ -75,25 +69,13 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn from_std(listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::from_std(listener).context("cannot listen")
-}
-
-fn version() -> Version {
-    Version {
-        commit_message: String::new(),
-        sha: option_env!("FAAS_COMMIT").filter(|commit| !commit.is_empty()).unwrap_or("unknown").to_owned(),
-        release: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
 fn provider_config(parts: &Parts) -> anyhow::Result<faas_provider_local::Config> {
     Ok(faas_provider_local::Config {
         data_dir: parts.data_dir.path.clone(),
         watchdog: find_watchdog()?,
         namespace: Namespace::default(),
         upstream_timeout: parts.upstream_timeout,
-        version: version(),
+        version: role::version(),
     })
 }
 
@@ -105,8 +87,9 @@ fn gateway_config(parts: &Parts) -> faas_gateway::Config {
             &parts.credentials.password.0,
         )),
         upstream_timeout: parts.upstream_timeout,
-        most_waiting: MOST_WAITING,
-        version: version(),
+        most_waiting: role::MOST_WAITING,
+        scale_from_zero: true,
+        version: role::version(),
     }
 }
 

@@ -1,0 +1,69 @@
+//! `faas gateway`: the front door of an installation on Kubernetes. Any number of copies may run.
+//!
+//! Ready once the functions and replicas of the cluster are known. SIGTERM: not ready, then what is under way ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use faas_daemon::Shutdown;
+use faas_gateway::Gateway;
+use faas_provider_kube::Kube;
+use prometheus::Registry;
+
+use super::client;
+use crate::cli::Context;
+use crate::env::Env;
+use crate::role::{self, RoleArgs};
+
+/// Flags of `gateway`.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    /// Where the gateway listens
+    #[arg(long, env = "FAAS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    role: RoleArgs,
+}
+
+/// Serves until it has drained.
+pub(crate) fn run(args: &GatewayArgs, context: &Context) -> anyhow::Result<()> {
+    args.role.begin()?;
+    role::block_on(serve(args, &context.env))
+}
+
+async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
+    let (listener, admin) = (role::bind(args.listen, "--listen or FAAS_LISTEN")?, args.role.bind_admin()?);
+    let config = faas_gateway::Config {
+        namespace: role::namespace(env)?,
+        credentials: role::credentials(env)?,
+        upstream_timeout: role::upstream_timeout(env),
+        most_waiting: role::MOST_WAITING,
+        scale_from_zero: role::switch(env, "scale_from_zero", true),
+        version: role::version(),
+    };
+    let shutdown = Shutdown::on_signals()?;
+    let provider = Kube::start(client().await?, provider_config(env)?);
+    let registry = Registry::new();
+    let gateway = Gateway::new(config, Arc::new(provider.clone()), &registry, shutdown.clone())?;
+    let collecting = gateway.clone();
+    let admin = role::serve_admin(admin, registry, move || collecting.collect(), &shutdown)?;
+    tracing::info!(gateway = %listener.local_addr()?, admin = %args.role.admin, "listening");
+    let serving = tokio::spawn(gateway.run(role::from_std(listener)?));
+    if shutdown.drain.run_until_cancelled(provider.synced()).await.is_some() {
+        tracing::info!("ready");
+        admin.set_ready(true);
+        shutdown.drain.cancelled().await;
+    }
+    tracing::info!("draining: a second signal ends at once");
+    admin.set_ready(false);
+    Ok(serving.await?)
+}
+
+fn provider_config(env: &Env) -> anyhow::Result<faas_provider_kube::Config> {
+    Ok(faas_provider_kube::Config {
+        namespace: role::namespace(env)?,
+        many_namespaces: role::switch(env, "cluster_role", false),
+        version: role::version(),
+    })
+}

@@ -1,0 +1,104 @@
+//! Secrets: Opaque, one key named as the secret, and a label that says whose they are. Those of others can be used by
+//! functions, and are neither listed nor changed.
+
+use faas_api::Namespace;
+use faas_k8s::{GATEWAY, labels};
+use faas_provider::Error;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
+
+use crate::Kube;
+use crate::error::{Kind, call};
+
+impl Kube {
+    /// Names alone are asked for: no value leaves the API server.
+    pub(crate) async fn list_secrets_now(&self, namespace: &Namespace) -> Result<Vec<String>, Error> {
+        self.check_namespace(namespace).await?;
+        let ours = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_US);
+        let params = ListParams::default().labels(&ours);
+        let secrets = self.namespaced::<Secret>(namespace);
+        let listed = call("list secrets", secrets.list_metadata(&params)).await?;
+        let mut names: Vec<_> = listed.items.iter().map(kube::ResourceExt::name_any).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    pub(crate) async fn create_secret_now(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        value: Vec<u8>,
+    ) -> Result<(), Error> {
+        self.check_namespace(namespace).await?;
+        let secrets = self.namespaced::<Secret>(namespace);
+        let created = call("create the secret", secrets.create(&params(), &make(name, value))).await;
+        created.map(drop).map_err(|failed| match failed.kind {
+            Kind::AlreadyExists => Error::SecretExists(name.to_owned()),
+            Kind::NotFound => Error::NamespaceNotFound(namespace.clone()),
+            _ => failed.into(),
+        })
+    }
+
+    pub(crate) async fn update_secret_now(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        value: Vec<u8>,
+    ) -> Result<(), Error> {
+        let mut secret = self.own_secret(namespace, name).await?;
+        secret.data = make(name, value).data;
+        // It is the value of the last writer that stands, but only in the secret that was looked at.
+        secret.metadata.resource_version = None;
+        let secrets = self.namespaced::<Secret>(namespace);
+        let replaced = call("update the secret", secrets.replace(name, &params(), &secret)).await;
+        replaced.map(drop).map_err(|failed| match failed.kind {
+            Kind::NotFound | Kind::Conflict => Error::SecretNotFound(name.to_owned()),
+            _ => failed.into(),
+        })
+    }
+
+    pub(crate) async fn delete_secret_now(&self, namespace: &Namespace, name: &str) -> Result<(), Error> {
+        let uid = self.own_secret(namespace, name).await?.metadata.uid;
+        let only = Preconditions { uid, resource_version: None };
+        let params = DeleteParams::background().preconditions(only);
+        let secrets = self.namespaced::<Secret>(namespace);
+        let deleted = call("delete the secret", secrets.delete(name, &params)).await;
+        deleted.map(drop).map_err(|failed| match failed.kind {
+            Kind::NotFound | Kind::Conflict => Error::SecretNotFound(name.to_owned()),
+            _ => failed.into(),
+        })
+    }
+
+    /// A secret that was made through a gateway.
+    async fn own_secret(&self, namespace: &Namespace, name: &str) -> Result<Secret, Error> {
+        self.check_namespace(namespace).await?;
+        let found = call("read the secret", self.namespaced::<Secret>(namespace).get_opt(name)).await?;
+        found.filter(is_ours).ok_or_else(|| Error::SecretNotFound(name.to_owned()))
+    }
+}
+
+fn is_ours(secret: &Secret) -> bool {
+    let manager = secret.labels().get(labels::MANAGED_BY);
+    manager.is_some_and(|manager| manager == labels::MANAGED_BY_US)
+        && secret.metadata.deletion_timestamp.is_none()
+}
+
+fn make(name: &str, value: Vec<u8>) -> Secret {
+    let label = (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_US.to_owned());
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some([label].into()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".into()),
+        data: Some([(name.to_owned(), ByteString(value))].into()),
+        ..Secret::default()
+    }
+}
+
+fn params() -> PostParams {
+    PostParams { field_manager: Some(GATEWAY.into()), ..PostParams::default() }
+}

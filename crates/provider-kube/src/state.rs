@@ -1,0 +1,343 @@
+//! From what was seen to routes: functions and pods go in as [`Event`]s, changes of routes come out. No IO, no clock.
+//!
+//! Functions come from two sides that are not in step, the watch and what our own calls return; what is older than
+//! what is known is ignored, and a function that is gone stays gone, whatever late event names it. The
+//! last [`GRAVES`] that went are remembered for that. Pods come from their watch alone, in order.
+//!
+//! Whose a pod is: it carries its function's name and nothing of the `Function` itself (a `ReplicaSet` owns it), so one
+//! that is older than the function belongs to an earlier one of the same name, and is not routed to. The exception is
+//! what was adopted: the operator sees replicas answer, and no younger pod does.
+
+mod facts;
+mod graves;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use faas_api::{FunctionId, Namespace};
+use faas_provider::{Address, Failure, Replica, Route};
+
+pub(crate) use facts::{FunctionFacts, PodFacts, wanted};
+use graves::Graves;
+
+/// Deleted functions that are remembered. Late events are those of the last seconds.
+const GRAVES: usize = 4096;
+
+/// Something that was seen or done.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// From the watch on functions.
+    Function(Watched<FunctionFacts>),
+    /// From the watch on pods.
+    Pod(Watched<PodFacts>),
+    /// A call of ours returned this function.
+    Written(FunctionFacts),
+    /// A call of ours deleted the function with this uid.
+    Deleted(FunctionId, String),
+    /// A call of ours deleted a namespace.
+    NamespaceDeleted(Namespace),
+}
+
+/// What a watch says.
+#[derive(Debug, Clone)]
+pub(crate) enum Watched<T> {
+    /// A list begins, of all that there is.
+    Listing,
+    /// One of the list.
+    Listed(T),
+    /// The list is complete: what was not in it is gone.
+    AllListed,
+    /// It is new or has changed.
+    Seen(T),
+    /// It is gone.
+    Gone(T),
+}
+
+/// What follows from events.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Functions whose route is another now; `None` for those that are gone.
+    pub(crate) routes: Vec<(FunctionId, Option<Route>)>,
+    /// Replicas that left their route.
+    pub(crate) retired: Vec<Arc<Replica>>,
+}
+
+/// A pod, for those who read its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PodName {
+    pub(crate) uid: String,
+    pub(crate) name: String,
+}
+
+/// Functions and pods as they are known.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    functions: HashMap<FunctionId, Entry>,
+    graves: Graves,
+    /// The list that is coming in, with what was written meanwhile.
+    listing_functions: Option<Vec<FunctionFacts>>,
+    listing_pods: Option<Vec<PodFacts>>,
+}
+
+/// One name: its function, if there is one, and the pods that carry the name.
+#[derive(Debug, Default)]
+struct Entry {
+    function: Option<FunctionFacts>,
+    /// In the order in which they appeared.
+    pods: Vec<Known>,
+    /// As it was sent.
+    route: Option<Route>,
+}
+
+#[derive(Debug)]
+struct Known {
+    pod: PodFacts,
+    /// It was here when an earlier function of the name went.
+    left_behind: bool,
+    /// It is older than the function, which has it all the same.
+    adopted: bool,
+    replica: Option<Arc<Replica>>,
+}
+
+impl State {
+    /// Every route that stands.
+    pub(crate) fn routes(&self) -> Vec<(FunctionId, Option<Route>)> {
+        let standing = self.functions.iter().filter(|(_, entry)| entry.route.is_some());
+        standing.map(|(id, entry)| (id.clone(), entry.route.clone())).collect()
+    }
+
+    /// The uid of the function that is known by this name.
+    pub(crate) fn uid(&self, function: &FunctionId) -> Option<String> {
+        Some(self.functions.get(function)?.function.as_ref()?.uid.clone())
+    }
+
+    /// Pods that exist, ready or not.
+    pub(crate) fn pods(&self, function: &FunctionId) -> Vec<PodName> {
+        let pods = self.functions.get(function).into_iter().flat_map(|entry| &entry.pods);
+        pods.map(|Known { pod, .. }| PodName { uid: pod.uid.clone(), name: pod.name.clone() }).collect()
+    }
+
+    /// Takes events in, in order, and says what they changed.
+    pub(crate) fn handle(&mut self, events: impl IntoIterator<Item = Event>) -> Changes {
+        let mut touched = HashSet::new();
+        for event in events {
+            match event {
+                Event::Function(watched) => self.function_watched(watched, &mut touched),
+                Event::Pod(watched) => self.pod_watched(watched, &mut touched),
+                Event::Written(facts) => {
+                    self.listing_functions.iter_mut().for_each(|listing| listing.push(facts.clone()));
+                    self.function(facts, &mut touched);
+                }
+                Event::Deleted(id, uid) => self.function_gone(id, uid, &mut touched),
+                Event::NamespaceDeleted(namespace) => self.namespace_gone(&namespace, &mut touched),
+            }
+        }
+        let mut changes = Changes::default();
+        for id in touched {
+            self.settle(id, &mut changes);
+        }
+        changes
+    }
+
+    fn function_watched(&mut self, watched: Watched<FunctionFacts>, touched: &mut HashSet<FunctionId>) {
+        match watched {
+            Watched::Listing => self.listing_functions = Some(Vec::new()),
+            Watched::Listed(facts) => self.listing_functions.get_or_insert_default().push(facts),
+            Watched::AllListed => self.functions_listed(touched),
+            Watched::Seen(facts) => self.function(facts, touched),
+            Watched::Gone(facts) => self.function_gone(facts.id, facts.uid, touched),
+        }
+    }
+
+    fn functions_listed(&mut self, touched: &mut HashSet<FunctionId>) {
+        let listed = self.listing_functions.take().unwrap_or_default();
+        let uids: HashSet<String> = listed.iter().map(|facts| facts.uid.clone()).collect();
+        let known = self.functions.values().filter_map(|entry| entry.function.as_ref());
+        let gone = known.filter(|facts| !uids.contains(&facts.uid));
+        let gone: Vec<_> = gone.map(|facts| (facts.id.clone(), facts.uid.clone())).collect();
+        for (id, uid) in gone {
+            self.function_gone(id, uid, touched);
+        }
+        for facts in listed {
+            self.function(facts, touched);
+        }
+    }
+
+    /// Takes a version of a function in, unless a newer one is known.
+    fn function(&mut self, facts: FunctionFacts, touched: &mut HashSet<FunctionId>) {
+        if facts.deleting {
+            return self.function_gone(facts.id, facts.uid, touched);
+        }
+        let entry = self.functions.entry(facts.id.clone()).or_default();
+        touched.insert(facts.id.clone());
+        let stale = entry.function.as_ref().is_some_and(|known| facts.version < known.version);
+        if stale || self.graves.has(&facts.uid) {
+            return;
+        }
+        if entry.function.as_ref().is_some_and(|known| known.uid != facts.uid) {
+            entry.bury(&mut self.graves);
+        }
+        entry.function = Some(facts);
+    }
+
+    fn function_gone(&mut self, id: FunctionId, uid: String, touched: &mut HashSet<FunctionId>) {
+        let known = self.functions.get_mut(&id);
+        if let Some(entry) = known.filter(|entry| entry.function.as_ref().is_some_and(|f| f.uid == uid)) {
+            entry.bury(&mut self.graves);
+            touched.insert(id);
+        } else {
+            self.graves.add(uid);
+        }
+    }
+
+    fn namespace_gone(&mut self, namespace: &Namespace, touched: &mut HashSet<FunctionId>) {
+        for (id, entry) in self.functions.iter_mut().filter(|(id, _)| id.namespace == *namespace) {
+            entry.bury(&mut self.graves);
+            touched.insert(id.clone());
+        }
+    }
+
+    fn pod_watched(&mut self, watched: Watched<PodFacts>, touched: &mut HashSet<FunctionId>) {
+        match watched {
+            Watched::Listing => self.listing_pods = Some(Vec::new()),
+            Watched::Listed(pod) => self.listing_pods.get_or_insert_default().push(pod),
+            Watched::AllListed => self.pods_listed(touched),
+            Watched::Seen(pod) => self.pod(pod, touched),
+            Watched::Gone(PodFacts { function, uid, .. }) => {
+                self.pods_gone(&function, touched, |pod| pod.uid == uid);
+            }
+        }
+    }
+
+    fn pods_listed(&mut self, touched: &mut HashSet<FunctionId>) {
+        let mut listed = self.listing_pods.take().unwrap_or_default();
+        let uids: HashSet<String> = listed.iter().map(|pod| pod.uid.clone()).collect();
+        let known: Vec<_> = self.functions.keys().cloned().collect();
+        for id in known {
+            self.pods_gone(&id, touched, |pod| !uids.contains(&pod.uid));
+        }
+        listed.sort_by_key(|pod| pod.created);
+        for pod in listed {
+            self.pod(pod, touched);
+        }
+    }
+
+    fn pod(&mut self, pod: PodFacts, touched: &mut HashSet<FunctionId>) {
+        let entry = self.functions.entry(pod.function.clone()).or_default();
+        touched.insert(pod.function.clone());
+        if let Some(known) = entry.pods.iter_mut().find(|known| known.pod.uid == pod.uid) {
+            known.pod = pod;
+            return;
+        }
+        entry.pods.push(Known { pod, left_behind: false, adopted: false, replica: None });
+    }
+
+    fn pods_gone(
+        &mut self,
+        id: &FunctionId,
+        touched: &mut HashSet<FunctionId>,
+        gone: impl Fn(&PodFacts) -> bool,
+    ) {
+        let Some(entry) = self.functions.get_mut(id) else { return };
+        let before = entry.pods.len();
+        entry.pods.retain(|known| !gone(&known.pod));
+        if entry.pods.len() != before {
+            touched.insert(id.clone());
+        }
+    }
+
+    /// Compares the route with the one that was sent.
+    fn settle(&mut self, id: FunctionId, changes: &mut Changes) {
+        let Some(entry) = self.functions.get_mut(&id) else { return };
+        let route = entry.compute();
+        let before = entry.route.take();
+        entry.route.clone_from(&route);
+        if route.is_none() && entry.pods.is_empty() {
+            self.functions.remove(&id);
+        }
+        let stays = |replica: &Arc<Replica>| route.iter().any(|route| has(route, replica));
+        let left = before.iter().flat_map(|route| &route.replicas).filter(|replica| !stays(replica));
+        changes.retired.extend(left.cloned());
+        if !same(before.as_ref(), route.as_ref()) {
+            changes.routes.push((id, route));
+        }
+    }
+}
+
+impl Entry {
+    /// Forgets the function; the pods that are here were its own.
+    fn bury(&mut self, graves: &mut Graves) {
+        let Some(function) = self.function.take() else { return };
+        graves.add(function.uid);
+        for known in &mut self.pods {
+            (known.left_behind, known.adopted) = (true, false);
+        }
+    }
+
+    fn compute(&mut self) -> Option<Route> {
+        let Self { function, pods, .. } = self;
+        let Some(function) = function else {
+            pods.iter_mut().for_each(|known| known.replica = None);
+            return None;
+        };
+        let answers = |known: &Known| known.is_of(function) && known.pod.address.is_some();
+        if function.available && !pods.iter().any(answers) {
+            pods.iter_mut().for_each(|known| known.adopted = true);
+        }
+        let replicas: Vec<_> = pods.iter_mut().filter_map(|known| known.replica(function)).collect();
+        let failure = match &function.stalled {
+            Some(stalled) => Some(stalled.clone()).filter(|_| replicas.is_empty()),
+            // Pods of a function that stands at zero are leaving.
+            None if function.wanted == 0 => None,
+            None => find_failure(pods.iter().filter(|known| known.is_of(function))),
+        };
+        Some(Route { replicas, wanted: function.wanted, timeout: function.timeout, failure })
+    }
+}
+
+impl Known {
+    /// Times have whole seconds: of those of the same second, the ones that were there before are another's.
+    fn is_of(&self, function: &FunctionFacts) -> bool {
+        let (pod, function) = (self.pod.created, function.created);
+        pod > function || (pod == function && !self.left_behind) || self.adopted
+    }
+
+    /// The one it had, while its address is the same; never one that has left its route.
+    fn replica(&mut self, function: &FunctionFacts) -> Option<Arc<Replica>> {
+        let address = self.pod.address.filter(|_| self.is_of(function)).map(Address::Tcp);
+        let kept = self.replica.take().filter(|replica| address.as_ref() == Some(&replica.address));
+        self.replica = kept.or_else(|| Some(Replica::new(self.pod.name.clone(), address?)));
+        self.replica.clone()
+    }
+}
+
+/// Why the newest revision does not come to answer: `None` if one of its pods does, or none has failed.
+fn find_failure<'a>(pods: impl Iterator<Item = &'a Known>) -> Option<Failure> {
+    let mut living: Vec<&Known> = pods.filter(|known| !known.pod.deleting).collect();
+    // Those of the same second stay in the order in which they appeared.
+    living.sort_by_key(|known| known.pod.created);
+    let newest = &living.last()?.pod.template;
+    let mut newest = living.iter().map(|known| &known.pod).filter(|pod| pod.template == *newest);
+    let answers = newest.clone().any(|pod| pod.address.is_some());
+    if answers { None } else { newest.find_map(|pod| pod.failure.clone()) }
+}
+
+fn has(route: &Route, replica: &Arc<Replica>) -> bool {
+    route.replicas.iter().any(|known| Arc::ptr_eq(known, replica))
+}
+
+fn same(one: Option<&Route>, other: Option<&Route>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => {
+            one.wanted == other.wanted
+                && one.timeout == other.timeout
+                && one.failure == other.failure
+                && one.replicas.len() == other.replicas.len()
+                && one.replicas.iter().all(|replica| has(other, replica))
+        }
+        _ => false,
+    }
+}

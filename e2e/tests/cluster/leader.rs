@@ -1,0 +1,71 @@
+//! Two operators: the leader is killed, or stopped past its Lease and continued. It converges, and no object is written
+//! twice for one change.
+
+use std::fs;
+
+use faas_testing::{Cluster, Installation, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::{available, deploy, deployment, remove};
+
+/// The pod that leads, once one does that is not `other`.
+fn leader(cluster: &Cluster, other: &str) -> String {
+    wait_for("a leader", || {
+        let lease = cluster.get(&["-n", "openfaas", "lease", "faas-operator"]);
+        let holder = lease["spec"]["holderIdentity"].as_str()?.to_owned();
+        let lives = || cluster.kubectl(&["-n", "openfaas", "get", "pod", &holder]).code == 0;
+        (!holder.is_empty() && holder != other && lives()).then_some(holder)
+    })
+}
+
+/// The process of the operator in this pod, seen from the node, which is this machine.
+fn process(pod: &str) -> Pid {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let found = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).find(|pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == format!("POD_NAME={pod}").as_bytes())
+    });
+    Pid::from_raw(found.unwrap_or_else(|| panic!("no process of {pod} here"))).unwrap()
+}
+
+fn generation(cluster: &Cluster, name: &str) -> Value {
+    cluster.get(&["-n", "openfaas-fn", "deployment", name])["metadata"]["generation"].clone()
+}
+
+/// One change of the function makes one change of its Deployment.
+fn one_change(platform: &Installation<'_>, replicas: u64) {
+    let before = generation(platform.cluster, "led").as_u64().unwrap();
+    let body = json!({ "replicas": replicas });
+    assert_eq!(platform.admin().json("POST", "/system/scale-function/led", &body).status, 202);
+    available(platform, "led", replicas);
+    assert_eq!(generation(platform.cluster, "led"), before + 1);
+}
+
+#[test]
+fn another_operator_takes_over_and_nothing_is_written_twice() {
+    let Some(cluster) = Cluster::take() else { return };
+    let platform = cluster.install(&["--set=operator.replicas=2"]);
+    deploy(&platform, &deployment("led", "cat"));
+    available(&platform, "led", 1);
+
+    let first = leader(&cluster, "");
+    let kill = ["-n", "openfaas", "delete", "pod", &first, "--force", "--grace-period=0"];
+    cluster.kubectl(&kill).success();
+    let second = leader(&cluster, &first);
+    one_change(&platform, 2);
+
+    // Stopped for longer than its Lease lasts, it knows nothing of what the other has done meanwhile.
+    let process = process(&second);
+    kill_process(process, Signal::STOP).unwrap();
+    let third = leader(&cluster, &second);
+    one_change(&platform, 1);
+    let written = generation(&cluster, "led");
+    kill_process(process, Signal::CONT).unwrap();
+    one_change(&platform, 2);
+    assert_eq!(generation(&cluster, "led"), written.as_u64().unwrap() + 1);
+    let lease = cluster.get(&["-n", "openfaas", "lease", "faas-operator"]);
+    assert_eq!(lease["spec"]["holderIdentity"], third.as_str(), "who was stopped does not take the Lease back");
+    remove(&platform, "led");
+    cluster.install(&[]);
+}
