@@ -93,10 +93,7 @@ fn forbidden(message: &str) -> String {
 }
 
 fn is_transport(error: &kube::Error) -> bool {
-    matches!(
-        error,
-        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) | kube::Error::Auth(_)
-    )
+    matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_))
 }
 
 #[cfg(test)]

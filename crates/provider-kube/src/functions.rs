@@ -53,21 +53,22 @@ impl Kube {
     ) -> Result<(), Error> {
         self.check_namespace(&function.namespace).await?;
         let spec = from_deployment(&function.name, deployment);
-        let mut object = Function::new(function.name.as_str(), FunctionSpec { replicas: least(&spec), ..spec });
+        let mut object =
+            Function::new(function.name.as_str(), FunctionSpec { replicas: least(&spec), ..spec });
         object.metadata.namespace = Some(function.namespace.to_string());
         self.check_sound(function, &object).await?;
         mark_deployed(&mut object);
-        let created =
-            call("create the function", self.functions(&function.namespace).create(&ours(), &object)).await;
-        match created {
-            Ok(created) => self.keep(&created),
-            Err(failed) if failed.kind == Kind::AlreadyExists => return Err(self.in_the_way(function).await),
+        let functions = self.functions(&function.namespace);
+        match call("create the function", functions.create(&ours(), &object)).await {
+            Ok(created) => {
+                self.keep(&created);
+                Ok(())
+            }
+            Err(failed) if failed.kind == Kind::AlreadyExists => Err(self.in_the_way(function).await),
             Err(failed) => {
-                let lost = || Error::NamespaceNotFound(function.namespace.clone());
-                return Err(failed.when(Kind::NotFound, lost));
+                Err(failed.when(Kind::NotFound, || Error::NamespaceNotFound(function.namespace.clone())))
             }
         }
-        Ok(())
     }
 
     /// Why a name is taken.
@@ -125,9 +126,11 @@ impl Kube {
 
     pub(crate) async fn scale_now(&self, function: &FunctionId, replicas: u32) -> Result<(), Error> {
         self.check_reach(function)?;
-        let replicas = i32::try_from(replicas)
-            .map_err(|_| Error::Invalid(format!("replicas: {replicas} is over the most there can be, {}", i32::MAX)))?;
-        let scaled = self.patch("scale the function", function, json!({ "spec": { "replicas": replicas } })).await;
+        let replicas = i32::try_from(replicas).map_err(|_| {
+            Error::Invalid(format!("replicas: {replicas} is over the most there can be, {}", i32::MAX))
+        })?;
+        let scaled =
+            self.patch("scale the function", function, json!({ "spec": { "replicas": replicas } })).await;
         let scaled = scaled.map_err(|failed| failed.when(Kind::NotFound, absent(function)))?;
         self.keep(&scaled);
         living(&scaled).then_some(()).ok_or_else(absent(function))
@@ -157,7 +160,12 @@ impl Kube {
         }
     }
 
-    async fn patch(&self, what: &'static str, function: &FunctionId, patch: Value) -> Result<Function, Failed> {
+    async fn patch(
+        &self,
+        what: &'static str,
+        function: &FunctionId,
+        patch: Value,
+    ) -> Result<Function, Failed> {
         let params = PatchParams { field_manager: Some(GATEWAY.into()), ..PatchParams::default() };
         let functions = self.functions(&function.namespace);
         call(what, functions.patch(function.name.as_str(), &params, &Patch::Merge(patch))).await
@@ -176,21 +184,22 @@ impl Kube {
     /// What the operator would refuse is refused here already, where somebody waits for an answer.
     async fn check_sound(&self, id: &FunctionId, function: &Function) -> Result<(), Error> {
         let secrets = self.secret_types(&id.namespace, function.spec.secrets.as_deref().unwrap_or_default());
-        validate(function, &secrets.await?, &any_defaults()).map(drop).map_err(refuse)
+        validate(function, &secrets.await?, &any_defaults()).map(drop).map_err(|stalled| refuse(&stalled))
     }
 
     async fn secret_types(&self, namespace: &Namespace, names: &[String]) -> Result<Secrets, Error> {
         let secrets = self.namespaced::<Secret>(namespace);
-        let read = names.iter().map(async |name| {
-            let found = call("read a secret", secrets.get_opt(name)).await?;
-            Ok::<_, Error>((name.clone(), found.map(|secret| secret.type_.unwrap_or_default())))
-        });
-        Ok(try_join_all(read).await?.into_iter().collect())
+        // The name becomes a part of the call's path as it stands: what is none must not lead elsewhere.
+        let names: Vec<_> = names.iter().filter(|name| is_object_name(name)).collect();
+        let reads = names.iter().map(|name| call("read a secret", secrets.get_opt(name)));
+        let found = try_join_all(reads).await?.into_iter();
+        let kinds = found.map(|found| found.map(|secret| secret.type_.unwrap_or_default()));
+        Ok(names.into_iter().cloned().zip(kinds).collect())
     }
 }
 
 /// The peers' texts begin so.
-fn refuse(stalled: Stalled) -> Error {
+fn refuse(stalled: &Stalled) -> Error {
     let prefix = match stalled.reason {
         "SecretNotFound" => "unable to fetch secrets",
         "InvalidName" => "failed create Service",
@@ -211,6 +220,12 @@ fn successor(before: &FunctionSpec, spec: FunctionSpec) -> FunctionSpec {
 
 fn least(spec: &FunctionSpec) -> Option<i32> {
     i32::try_from(least_replicas(spec)).ok()
+}
+
+/// Characters of a DNS subdomain.
+fn is_object_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.chars().all(inner)
 }
 
 fn living(function: &Function) -> bool {
@@ -264,6 +279,14 @@ mod tests {
         let after = successor(&before, FunctionSpec { image: Some("new".into()), ..spec(None, None) });
         assert_eq!((&after.scaling, &after.probes), (&before.scaling, &before.probes));
         assert_eq!((after.replicas, after.image.as_deref()), (Some(3), Some("new")));
+    }
+
+    #[test]
+    fn a_secret_s_name_leads_nowhere_else() {
+        assert!(is_object_name("api-key") && is_object_name("tls.crt") && is_object_name("1st"));
+        for bad in ["", ".", "..", "../pods/x", "a/b", "a?b", "A", "a b"] {
+            assert!(!is_object_name(bad), "{bad}");
+        }
     }
 
     #[test]

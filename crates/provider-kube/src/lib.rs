@@ -5,7 +5,7 @@
 //! `Ready` condition and deletion say. It refuses packages, and writes no Deployment: that is the operator's.
 //!
 //! Routes come from memory and go on standing while the API server is away; every `/system` call asks the API server
-//! itself, within [`error::CALL_TIMEOUT`], so that several gateways read their own writes. What a write returns is in
+//! itself, within 10 seconds, so that several gateways read their own writes. What a write returns is in
 //! the routes when the call returns. Memory is bounded by what the cluster holds: a few hundred bytes for each function
 //! and pod.
 //!

@@ -54,7 +54,7 @@ impl Kube {
         let reading = Reading { kube: self.clone(), query: Arc::new(query), lines };
         let sources = reading.open_all().await?;
         tokio::spawn(reading.run(sources));
-        Ok(stream::unfold(received, async |mut received| Some((received.recv().await?, received))).boxed())
+        Ok(stream::unfold(received, next).boxed())
     }
 
     /// The function's pods, the newest last.
@@ -62,7 +62,8 @@ impl Kube {
         let FunctionId { namespace, name } = &query.function;
         let params = ListParams::default().labels(&format!("{}={name}", labels::FUNCTION));
         let listed = call("list pods", self.namespaced::<Pod>(namespace).list(&params)).await?;
-        let mut pods: Vec<Pod> = listed.items.into_iter().filter(|pod| wants(query, &pod.name_any())).collect();
+        let mut pods: Vec<Pod> =
+            listed.items.into_iter().filter(|pod| wants(query, &pod.name_any())).collect();
         pods.sort_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
         let too_many = pods.len().saturating_sub(MOST_PODS);
         pods.drain(..too_many);
@@ -142,6 +143,10 @@ impl Reading {
         };
         let _ = self.lines.send(message).await;
     }
+}
+
+async fn next(mut received: mpsc::Receiver<LogMessage>) -> Option<(LogMessage, mpsc::Receiver<LogMessage>)> {
+    Some((received.recv().await?, received))
 }
 
 fn wants(query: &LogQuery, pod: &str) -> bool {

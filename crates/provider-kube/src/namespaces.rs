@@ -70,7 +70,8 @@ impl Kube {
         replace(object.labels_mut(), labels);
         replace(object.annotations_mut(), annotations);
         let (namespaces, params) = (self.cluster(), params());
-        let replaced = call("update the namespace", namespaces.replace(name.as_str(), &params, &object)).await;
+        let replaced =
+            call("update the namespace", namespaces.replace(name.as_str(), &params, &object)).await;
         replaced.map(drop).map_err(|failed| failed.when(Kind::NotFound, || Error::NamespaceNotFound(name)))
     }
 
@@ -87,7 +88,8 @@ impl Kube {
         let only = Preconditions { uid, resource_version: None };
         let params = DeleteParams::background().preconditions(only);
         let deleted = call("delete the namespace", self.cluster().delete(namespace.as_str(), &params)).await;
-        deleted.map_err(|failed| failed.when(Kind::NotFound, || Error::NamespaceNotFound(namespace.clone())))?;
+        deleted
+            .map_err(|failed| failed.when(Kind::NotFound, || Error::NamespaceNotFound(namespace.clone())))?;
         self.0.routes.handle([Event::NamespaceDeleted(namespace.clone())]);
         Ok(())
     }
@@ -159,9 +161,9 @@ fn replace(present: &mut BTreeMap<String, String>, mut wanted: BTreeMap<String, 
 
 fn is_of_kubernetes(key: &str) -> bool {
     let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-    ["kubernetes.io", "k8s.io"].iter().any(|own| {
-        domain.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.'))
-    })
+    ["kubernetes.io", "k8s.io"]
+        .iter()
+        .any(|own| domain.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
 
 fn params() -> PostParams {
@@ -179,7 +181,8 @@ mod tests {
     #[test]
     fn what_is_of_kubernetes_stays() {
         let pod_security = "pod-security.kubernetes.io/enforce";
-        let mut present = map(&[(pod_security, "baseline"), ("kubernetes.io/metadata.name", "dev"), ("old", "1")]);
+        let mut present =
+            map(&[(pod_security, "baseline"), ("kubernetes.io/metadata.name", "dev"), ("old", "1")]);
         replace(&mut present, map(&[(pod_security, "privileged"), ("team", "blue")]));
         assert_eq!(
             present,

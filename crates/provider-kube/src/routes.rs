@@ -49,11 +49,6 @@ impl Routes {
         self.changed.notify_waiters();
     }
 
-    /// The function's uid, where it is known.
-    pub(crate) fn uid(&self, function: &FunctionId) -> Option<String> {
-        self.lock().state.uid(function)
-    }
-
     /// The pods of a function that exist, ready or not.
     pub(crate) fn pods(&self, function: &FunctionId) -> Vec<PodName> {
         self.lock().state.pods(function)

@@ -3,11 +3,8 @@
 //! Functions come from two sides that are not in step, the watch and what our own calls return; what is older than
 //! what is known is ignored, and a function that is gone stays gone, whatever late event names it. The
 //! last [`GRAVES`] that went are remembered for that. Pods come from their watch alone, in order.
-//!
-//! Whose a pod is: it carries its function's name and nothing of the `Function` itself (a `ReplicaSet` owns it), so one
-//! that is older than the function belongs to an earlier one of the same name, and is not routed to. The exception is
-//! what was adopted: the operator sees replicas answer, and no younger pod does.
 
+mod entry;
 mod facts;
 mod graves;
 #[cfg(test)]
@@ -17,8 +14,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use faas_api::{FunctionId, Namespace};
-use faas_provider::{Address, Failure, Replica, Route};
+use faas_provider::{Replica, Route};
 
+use entry::{Entry, Known};
 pub(crate) use facts::{FunctionFacts, PodFacts, wanted};
 use graves::Graves;
 
@@ -81,36 +79,11 @@ pub(crate) struct State {
     listing_pods: Option<Vec<PodFacts>>,
 }
 
-/// One name: its function, if there is one, and the pods that carry the name.
-#[derive(Debug, Default)]
-struct Entry {
-    function: Option<FunctionFacts>,
-    /// In the order in which they appeared.
-    pods: Vec<Known>,
-    /// As it was sent.
-    route: Option<Route>,
-}
-
-#[derive(Debug)]
-struct Known {
-    pod: PodFacts,
-    /// It was here when an earlier function of the name went.
-    left_behind: bool,
-    /// It is older than the function, which has it all the same.
-    adopted: bool,
-    replica: Option<Arc<Replica>>,
-}
-
 impl State {
     /// Every route that stands.
     pub(crate) fn routes(&self) -> Vec<(FunctionId, Option<Route>)> {
         let standing = self.functions.iter().filter(|(_, entry)| entry.route.is_some());
         standing.map(|(id, entry)| (id.clone(), entry.route.clone())).collect()
-    }
-
-    /// The uid of the function that is known by this name.
-    pub(crate) fn uid(&self, function: &FunctionId) -> Option<String> {
-        Some(self.functions.get(function)?.function.as_ref()?.uid.clone())
     }
 
     /// Pods that exist, ready or not.
@@ -231,7 +204,7 @@ impl State {
             known.pod = pod;
             return;
         }
-        entry.pods.push(Known { pod, left_behind: false, adopted: false, replica: None });
+        entry.pods.push(Known::new(pod));
     }
 
     fn pods_gone(
@@ -251,93 +224,10 @@ impl State {
     /// Compares the route with the one that was sent.
     fn settle(&mut self, id: FunctionId, changes: &mut Changes) {
         let Some(entry) = self.functions.get_mut(&id) else { return };
-        let route = entry.compute();
-        let before = entry.route.take();
-        entry.route.clone_from(&route);
-        if route.is_none() && entry.pods.is_empty() {
+        let route = entry.settle(&mut changes.retired).then(|| entry.route.clone());
+        if entry.is_empty() {
             self.functions.remove(&id);
         }
-        let stays = |replica: &Arc<Replica>| route.iter().any(|route| has(route, replica));
-        let left = before.iter().flat_map(|route| &route.replicas).filter(|replica| !stays(replica));
-        changes.retired.extend(left.cloned());
-        if !same(before.as_ref(), route.as_ref()) {
-            changes.routes.push((id, route));
-        }
-    }
-}
-
-impl Entry {
-    /// Forgets the function; the pods that are here were its own.
-    fn bury(&mut self, graves: &mut Graves) {
-        let Some(function) = self.function.take() else { return };
-        graves.add(function.uid);
-        for known in &mut self.pods {
-            (known.left_behind, known.adopted) = (true, false);
-        }
-    }
-
-    fn compute(&mut self) -> Option<Route> {
-        let Self { function, pods, .. } = self;
-        let Some(function) = function else {
-            pods.iter_mut().for_each(|known| known.replica = None);
-            return None;
-        };
-        let answers = |known: &Known| known.is_of(function) && known.pod.address.is_some();
-        if function.available && !pods.iter().any(answers) {
-            pods.iter_mut().for_each(|known| known.adopted = true);
-        }
-        let replicas: Vec<_> = pods.iter_mut().filter_map(|known| known.replica(function)).collect();
-        let failure = match &function.stalled {
-            Some(stalled) => Some(stalled.clone()).filter(|_| replicas.is_empty()),
-            // Pods of a function that stands at zero are leaving.
-            None if function.wanted == 0 => None,
-            None => find_failure(pods.iter().filter(|known| known.is_of(function))),
-        };
-        Some(Route { replicas, wanted: function.wanted, timeout: function.timeout, failure })
-    }
-}
-
-impl Known {
-    /// Times have whole seconds: of those of the same second, the ones that were there before are another's.
-    fn is_of(&self, function: &FunctionFacts) -> bool {
-        let (pod, function) = (self.pod.created, function.created);
-        pod > function || (pod == function && !self.left_behind) || self.adopted
-    }
-
-    /// The one it had, while its address is the same; never one that has left its route.
-    fn replica(&mut self, function: &FunctionFacts) -> Option<Arc<Replica>> {
-        let address = self.pod.address.filter(|_| self.is_of(function)).map(Address::Tcp);
-        let kept = self.replica.take().filter(|replica| address.as_ref() == Some(&replica.address));
-        self.replica = kept.or_else(|| Some(Replica::new(self.pod.name.clone(), address?)));
-        self.replica.clone()
-    }
-}
-
-/// Why the newest revision does not come to answer: `None` if one of its pods does, or none has failed.
-fn find_failure<'a>(pods: impl Iterator<Item = &'a Known>) -> Option<Failure> {
-    let mut living: Vec<&Known> = pods.filter(|known| !known.pod.deleting).collect();
-    // Those of the same second stay in the order in which they appeared.
-    living.sort_by_key(|known| known.pod.created);
-    let newest = &living.last()?.pod.template;
-    let mut newest = living.iter().map(|known| &known.pod).filter(|pod| pod.template == *newest);
-    let answers = newest.clone().any(|pod| pod.address.is_some());
-    if answers { None } else { newest.find_map(|pod| pod.failure.clone()) }
-}
-
-fn has(route: &Route, replica: &Arc<Replica>) -> bool {
-    route.replicas.iter().any(|known| Arc::ptr_eq(known, replica))
-}
-
-fn same(one: Option<&Route>, other: Option<&Route>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => {
-            one.wanted == other.wanted
-                && one.timeout == other.timeout
-                && one.failure == other.failure
-                && one.replicas.len() == other.replicas.len()
-                && one.replicas.iter().all(|replica| has(other, replica))
-        }
-        _ => false,
+        changes.routes.extend(route.map(|route| (id, route)));
     }
 }

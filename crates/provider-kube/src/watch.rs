@@ -1,6 +1,8 @@
 //! What feeds the routes: a watch on functions and one on their pods. Each is begun again, with a growing pause, until
 //! the provider is dropped; routes stand as they are meanwhile.
 
+use std::future::ready;
+
 use faas_k8s::{Function, labels};
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
@@ -54,9 +56,9 @@ async fn feed<K, T>(
 ) where
     K: Send,
 {
-    let events = events.default_backoff().filter_map(async |result| {
-        result.inspect_err(|error| warn(error)).ok().and_then(|event| watched(event, &facts))
-    });
+    let known =
+        |result: watcher::Result<_>| result.inspect_err(warn).ok().and_then(|event| watched(event, &facts));
+    let events = events.default_backoff().filter_map(|result| ready(known(result)));
     let mut chunks = std::pin::pin!(events.ready_chunks(TOGETHER));
     while let Some(chunk) = chunks.next().await {
         let complete = chunk.iter().any(|watched| matches!(watched, Watched::AllListed));

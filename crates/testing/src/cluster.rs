@@ -158,6 +158,12 @@ impl Cluster {
         let password = STANDARD.decode(password).expect("it is base64");
         let installation =
             Installation { cluster: self, password: String::from_utf8(password).expect("it is text") };
+        // One that is replaced serves for some seconds, with the settings that it had.
+        wait_for("old gateways to end", || {
+            let pods = self.get(&["-n", "openfaas", "pods", "-l", "app=gateway"]);
+            let ending = |pod: &Value| pod["metadata"].get("deletionTimestamp").is_some();
+            pods["items"].as_array().is_some_and(|pods| !pods.iter().any(ending)).then_some(())
+        });
         wait_for("the gateway", || {
             let answer = installation.http().try_send("GET", "/healthz", &[], b"");
             answer.is_ok_and(|answer| answer.status == 200).then_some(())

@@ -23,7 +23,7 @@ struct Head {
 
 impl Merge {
     pub(super) async fn new(sources: Vec<Source>) -> Self {
-        let read = async |mut source: Source| Head { line: source.next().await, source };
+        let read = |mut source: Source| async move { Head { line: source.next().await, source } };
         Self { sources: join_all(sources.into_iter().map(read)).await }
     }
 

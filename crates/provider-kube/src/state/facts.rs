@@ -57,7 +57,8 @@ pub(crate) fn wanted(function: &Function) -> u32 {
 /// Only what the operator says of the spec as it is now.
 fn stalled(function: &Function) -> Option<Failure> {
     let conditions = &function.status.as_ref()?.conditions;
-    let stalled = conditions.iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
+    let stalled =
+        conditions.iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
     let current = stalled.observed_generation == function.metadata.generation;
     current.then(|| failure(Cause::Platform, &stalled.message))
 }
