@@ -27,7 +27,7 @@ build: ## release binaries, static, in bin/
 
 run: ## build quickly and start `faas serve`; Ctrl-C ends it
 	@echo "Building faas; a first build takes a few minutes on two cores, the next one seconds."
-	$(STATIC) $(CARGO) build --profile quick --target $(TARGET) -p faas-cli -p faas-watchdog
+	$(STATIC) $(CARGO) build --profile quick --target $(TARGET) --no-default-features -p faas-cli -p faas-watchdog
 	@mkdir -p bin && install $(QUICK)/faas $(QUICK)/faas-watchdog bin/
 	@echo; echo "To use the command line in another terminal:"; echo
 	@echo "  export PATH=\"$(CURDIR)/bin:\$$PATH\""; echo

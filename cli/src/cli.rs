@@ -6,9 +6,11 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    build, completion, deploy, describe, invoke, kubernetes, list, login, logout, logs, namespace,
+    build, completion, deploy, describe, invoke, list, login, logout, logs, namespace,
     new, push, ready, remove, secret, serve, store, template, up, version,
 };
+#[cfg(feature = "kubernetes")]
+use crate::commands::kubernetes;
 use crate::env::Env;
 use crate::failure::failure;
 use crate::stack_file::StackArgs;
@@ -85,8 +87,10 @@ enum Command {
     /// Start the platform on this machine
     Serve(serve::ServeArgs),
     /// Run the gateway of an installation on Kubernetes
+    #[cfg(feature = "kubernetes")]
     Gateway(kubernetes::gateway::GatewayArgs),
     /// Run the operator of an installation on Kubernetes
+    #[cfg(feature = "kubernetes")]
     Operator(kubernetes::operator::OperatorArgs),
 }
 
@@ -143,7 +147,9 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Version(args) => version::run(&args, context),
         Command::Completion(args) => completion::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),
+        #[cfg(feature = "kubernetes")]
         Command::Gateway(args) => kubernetes::gateway::run(&args, context),
+        #[cfg(feature = "kubernetes")]
         Command::Operator(args) => kubernetes::operator::run(&args, context),
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod deploy;
 pub(crate) mod describe;
 pub(crate) mod functions;
 pub(crate) mod invoke;
+#[cfg(feature = "kubernetes")]
 pub(crate) mod kubernetes;
 pub(crate) mod list;
 pub(crate) mod login;

@@ -5,12 +5,14 @@
 use std::fmt::Debug;
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use faas_k8s::{Function, OPERATOR, labels};
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::ListParams;
 use kube::runtime::controller::{self, Controller};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store, store};
@@ -20,10 +22,14 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
+use crate::error::{Error, bounded};
 use crate::lease::Leadership;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::reconcile::{Context, reconcile, retry};
+
+/// Between tries to begin.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Reconciles until `stop` is cancelled, and then finishes what it has begun.
 pub(crate) async fn run(
@@ -66,7 +72,18 @@ pub(crate) async fn run(
         .await;
 }
 
-type Outcome = Result<(ObjectRef<Function>, controller::Action), controller::Error<crate::error::Error, watcher::Error>>;
+/// Waits until everything that is to be watched can be listed: it says now what right is missing, and not only when a
+/// function is wanting.
+pub(crate) async fn check(client: &Client, config: &Config) {
+    let scope = Scope { client: client.clone(), namespace: config.namespace.clone() };
+    while let Err(error) = scope.can_list().await {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot begin yet");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    tracing::info!("ready");
+}
+
+type Outcome = Result<(ObjectRef<Function>, controller::Action), controller::Error<Error, watcher::Error>>;
 
 /// Failures of functions are told where they are retried; here are those of the watches.
 fn settle(memory: &Memory, outcome: Outcome) {
@@ -93,6 +110,24 @@ struct Scope {
 }
 
 impl Scope {
+    async fn can_list(&self) -> Result<(), Error> {
+        let one = ListParams::default().limit(1);
+        bounded("list functions", self.api::<Function>().list_metadata(&one)).await?;
+        bounded("list Deployments", self.api::<Deployment>().list_metadata(&one)).await?;
+        bounded("list Services", self.api::<Service>().list_metadata(&one)).await?;
+        bounded("list pods", self.api::<Pod>().list_metadata(&one)).await.map(drop)
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
     /// Objects of one kind as they are now, and each that changes. Both are stripped before they are kept.
     fn watch<K>(
         &self,
@@ -108,13 +143,9 @@ impl Scope {
             + Sync
             + 'static,
     {
-        let api: Api<K> = match &self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
         let (reader, writer) = store();
         let changes =
-            watcher(api, config).default_backoff().modify(strip).reflect(writer).touched_objects();
+            watcher(self.api(), config).default_backoff().modify(strip).reflect(writer).touched_objects();
         (reader, changes)
     }
 }

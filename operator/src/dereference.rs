@@ -1,5 +1,7 @@
 //! What a function refers to: its secrets, and the names that its objects would take.
 
+use std::collections::BTreeMap;
+
 use faas_k8s::{Function, Secrets, Stalled, labels};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -26,21 +28,32 @@ pub(crate) async fn names_are_free(client: &Client, function: &Function) -> Resu
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
     let deployment = bounded("read the Deployment", deployments.get_metadata_opt(&name)).await?;
-    let service = bounded("read the Service", services.get_metadata_opt(&name)).await?;
+    let service = bounded("read the Service", services.get_opt(&name)).await?;
     let taken = deployment
-        .and_then(|found| taken(function, "Deployment", &found.metadata))
-        .or_else(|| service.and_then(|found| taken(function, "Service", &found.metadata)));
+        .and_then(|found| taken(function, "Deployment", &found.metadata, has(found.metadata.labels.as_ref(), &name)))
+        .or_else(|| service.and_then(|found| service_taken(function, &found)));
     Ok(taken.map_or(Ok(()), Err))
 }
 
-/// A function's own has its label, and no other controller.
-fn taken(function: &Function, kind: &str, found: &ObjectMeta) -> Option<Stalled> {
+/// OpenFaaS put the label only into the selector of a Service.
+fn service_taken(function: &Function, found: &Service) -> Option<Stalled> {
+    let selector = found.spec.as_ref().and_then(|spec| spec.selector.as_ref());
     let name = function.name_any();
-    let label = found.labels.as_ref().and_then(|labels| labels.get(labels::FUNCTION));
+    let own = has(found.metadata.labels.as_ref(), &name) || has(selector, &name);
+    taken(function, "Service", &found.metadata, own)
+}
+
+fn has(labels: Option<&BTreeMap<String, String>>, name: &str) -> bool {
+    labels.and_then(|labels| labels.get(labels::FUNCTION)).is_some_and(|label| label == name)
+}
+
+/// A function's own carries its name, and has no other controller.
+fn taken(function: &Function, kind: &str, found: &ObjectMeta, own: bool) -> Option<Stalled> {
+    let name = function.name_any();
     let owners = found.owner_references.iter().flatten();
     let mut controllers = owners.filter(|owner| owner.controller == Some(true));
     let foreign = controllers.find(|owner| Some(&owner.uid) != function.metadata.uid.as_ref());
-    let text = match (label == Some(&name), foreign) {
+    let text = match (own, foreign) {
         (true, None) => return None,
         (_, Some(owner)) => format!("the {kind} {name} belongs to {} {}", owner.kind, owner.name),
         (false, None) => format!("there is a {kind} {name} that is not a function's"),

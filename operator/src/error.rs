@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-/// One request to the API server.
-const REQUEST: Duration = Duration::from_secs(15);
+/// One request to the API server. A leader's last write ends before another may lead: see `lease`.
+pub(crate) const REQUEST: Duration = Duration::from_secs(5);
 
 /// What failed, and at what.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +18,10 @@ pub(crate) enum Error {
         source: kube::Error,
     },
     /// No answer.
-    #[error("failed to {what}: the API server did not answer within {} s", limit.as_secs())]
+    #[error("failed to {what}: the API server did not answer within {} s", REQUEST.as_secs())]
     Timeout {
         /// What was being done.
         what: &'static str,
-        /// How long it had.
-        limit: Duration,
     },
     /// Another copy may lead by now.
     #[error("no longer leading")]
@@ -54,15 +52,6 @@ pub(crate) async fn bounded<T>(
     what: &'static str,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Error> {
-    within(REQUEST, what, request).await
-}
-
-/// The answer to one request, within `limit`.
-pub(crate) async fn within<T>(
-    limit: Duration,
-    what: &'static str,
-    request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Error> {
-    let answer = tokio::time::timeout(limit, request).await.map_err(|_| Error::Timeout { what, limit })?;
+    let answer = tokio::time::timeout(REQUEST, request).await.map_err(|_| Error::Timeout { what })?;
     answer.map_err(|source| Error::Api { what, source })
 }

@@ -15,17 +15,14 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::within;
+use crate::error::{REQUEST, bounded};
 
 /// A holder that has not renewed for so long is taken to be gone.
 const DURATION: Duration = Duration::from_secs(15);
-/// A leader acts for so long after its last renewal: well before another may.
-const ACTS: Duration = Duration::from_secs(10);
+/// A leader begins no write later than this after its last renewal: what it has begun ends before another may lead.
+const ACTS: Duration = DURATION.saturating_sub(REQUEST);
 /// Between renewals, and between looks at another's Lease.
 const PERIOD: Duration = Duration::from_secs(2);
-/// One request.
-const REQUEST: Duration = Duration::from_secs(5);
-
 /// By what several copies agree on one.
 #[derive(Debug, Clone)]
 pub struct LeaseConfig {
@@ -83,7 +80,7 @@ impl Elector {
         tracing::info!(lease = self.config.name, identity = self.config.identity, "waiting to lead");
         loop {
             let started = Instant::now();
-            match stop.run_until_cancelled(within(REQUEST, "ask for the lease", self.take())).await? {
+            match stop.run_until_cancelled(bounded("ask for the lease", self.take())).await? {
                 Ok(true) => {
                     tracing::info!(identity = self.config.identity, "leading");
                     return Some(Leadership::until(started + ACTS));
@@ -100,7 +97,7 @@ impl Elector {
         loop {
             sleep(PERIOD).await;
             let started = Instant::now();
-            match within(REQUEST, "ask for the lease", self.take()).await {
+            match bounded("ask for the lease", self.take()).await {
                 Ok(true) if leadership.holds() => leadership.extend(started + ACTS),
                 // Renewed, but after this copy had to stop acting: all that it knew may be old.
                 Ok(_) => break,
@@ -122,7 +119,7 @@ impl Elector {
             }
             Ok(())
         };
-        if let Err(error) = within(REQUEST, "release the lease", release).await {
+        if let Err(error) = bounded("release the lease", release).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not released");
         }
     }

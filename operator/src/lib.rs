@@ -42,14 +42,20 @@ pub struct Config {
     pub lease: Option<LeaseConfig>,
 }
 
-/// Works until `stop` is cancelled: leads whenever it may. The error is a metric registered twice.
+/// Works until `stop` is cancelled: leads whenever it may. `ready` is called once the API server has let it read what it
+/// needs to. The error is a metric registered twice.
 pub async fn run(
     client: Client,
     config: Config,
     registry: &Registry,
     stop: CancellationToken,
+    ready: impl Fn(),
 ) -> Result<(), prometheus::Error> {
     let metrics = Arc::new(Metrics::new(registry)?);
+    if stop.run_until_cancelled(controller::check(&client, &config)).await.is_none() {
+        return Ok(());
+    }
+    ready();
     let Some(lease) = config.lease.clone() else {
         metrics.leader.set(1);
         controller::run(client, &config, metrics, lease::Leadership::forever(), stop).await;

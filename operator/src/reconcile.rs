@@ -95,11 +95,11 @@ async fn run(function: &Function, context: &Context) -> Result<Action, Error> {
         // What it owns goes with it.
         return Ok(Action::await_change());
     }
-    if function.spec.replicas.is_none() {
-        set_replicas(function, context).await?;
-        return Ok(Action::await_change());
-    }
-    let plan = plan(function, context).await?;
+    let plan = match function.spec.replicas {
+        Some(_) => plan(function, context).await?,
+        None if set_replicas(function, context).await? => return Ok(Action::await_change()),
+        None => Err(old_definition()),
+    };
     let applied = match &plan {
         Ok(plan) => rejected(apply::apply(context, function, plan).await)?,
         Err(stalled) => Err(stalled.clone()),
@@ -117,8 +117,8 @@ async fn run(function: &Function, context: &Context) -> Result<Action, Error> {
     Ok(applied.map_or_else(|_| Action::requeue(LOOK_AGAIN), |()| Action::await_change()))
 }
 
-/// The scale subresource, and so every autoscaler, needs the number to be there.
-async fn set_replicas(function: &Function, context: &Context) -> Result<(), Error> {
+/// The scale subresource, and so every autoscaler, needs the number to be there. `false` if there is no such subresource.
+async fn set_replicas(function: &Function, context: &Context) -> Result<bool, Error> {
     context.may_write("Function")?;
     let api: Api<Function> =
         Api::namespaced(context.client.clone(), &function.namespace().unwrap_or_default());
@@ -126,9 +126,15 @@ async fn set_replicas(function: &Function, context: &Context) -> Result<(), Erro
     let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
     let request = api.patch_scale(&name, &params, &patch);
     match bounded("set the number of replicas", request).await {
-        Err(error) if error.status().is_some_and(|status| matches!(status.code, 404 | 409)) => Ok(()),
-        result => result.map(drop),
+        Err(error) if error.status().is_some_and(|status| status.code == 409) => Ok(true),
+        Err(error) if error.status().is_some_and(|status| status.code == 404) => Ok(false),
+        result => result.map(|_| true),
     }
+}
+
+fn old_definition() -> Stalled {
+    let text = "the cluster's definition of Function has no replicas: apply the chart's crd/functions.openfaas.com.yaml";
+    Stalled::new("OldDefinition", text)
 }
 
 /// What the function wants, or why that cannot be. Asked anew only when the function has changed, or when what stood in

@@ -2,10 +2,11 @@
 
 pub(crate) mod gateway;
 pub(crate) mod operator;
+mod variables;
 
 use crate::failure::failure;
 
-/// Of the cluster that this process runs in, else of the kubeconfig file.
+/// Of the kubeconfig file if there is one, else of the cluster that this process runs in.
 async fn client() -> anyhow::Result<kube::Client> {
     let explain = |error: &dyn std::error::Error| {
         failure(format!("cannot find a Kubernetes cluster: {error}"))

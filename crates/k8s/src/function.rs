@@ -89,7 +89,7 @@ pub struct FunctionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
     /// How long one invocation may take, a Go duration such as `90s`.
-    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$"), length(max = 32))]
+    #[schemars(regex(pattern = r"^([0-9]+|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$"), length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// The package's runtime, for display.
@@ -125,11 +125,11 @@ pub struct ResourceList {
     validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("scaling.min must not be above scaling.max")
 )]
 pub struct Scaling {
-    /// What a new or woken function gets, and the lower bound; wins over the label `com.openfaas.scale.min`.
+    /// Replicas that a new or woken function gets; wins over the label `com.openfaas.scale.min`.
     #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<i32>,
-    /// The upper bound; wins over the label `com.openfaas.scale.max`.
+    /// The most that an autoscaler is to ask for.
     #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i32>,

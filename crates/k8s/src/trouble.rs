@@ -103,22 +103,15 @@ fn waiting(state: &ContainerState, status: &ContainerStatus) -> Option<Trouble> 
             ("ErrImageNeverPull", format!("the image {image} is not on the node, and pulling is switched off"))
         }
         "InvalidImageName" => ("InvalidImageName", format!("{image:?} is not an image's name")),
-        "CreateContainerConfigError" => ("CreateContainerConfigError", config_error(&detail)),
+        "CreateContainerConfigError" => {
+            ("CreateContainerConfigError", format!("the container could not be made: {detail}"))
+        }
         "CreateContainerError" | "RunContainerError" => {
             ("RunContainerError", format!("the container could not be started: {detail}"))
         }
         _ => return None,
     };
     Some(Trouble { reason, message, blame: Blame::Platform })
-}
-
-fn config_error(detail: &str) -> String {
-    let hint = if detail.contains("runAsNonRoot") || detail.contains("non-root") {
-        "; give the image a numeric user, or allow root with functions.setNonRootUser=false"
-    } else {
-        ""
-    };
-    format!("the container could not be made: {detail}{hint}")
 }
 
 /// The container ended and waits to be started again, or has just been.

@@ -35,7 +35,7 @@ impl Cluster {
     #[expect(clippy::print_stderr, reason = "a test that skips says so")]
     pub fn take() -> Option<Self> {
         let Some(kubeconfig) = std::env::var_os("FAAS_TEST_KUBECONFIG").filter(|path| !path.is_empty()) else {
-            assert!(std::env::var_os("CI").is_none(), "FAAS_TEST_KUBECONFIG is not set: run `make test`");
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "FAAS_TEST_KUBECONFIG is not set: run `make test`");
             eprintln!("skipped: FAAS_TEST_KUBECONFIG is not set; `make cluster` starts a cluster");
             return None;
         };

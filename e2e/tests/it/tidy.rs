@@ -5,14 +5,17 @@ use std::fs;
 use std::path::Path;
 
 /// A crate's layer; see `ARCHITECTURE.md`. A crate may use only those of lower ones.
-const LAYERS: [(&str, u8); 9] = [
+const LAYERS: [(&str, u8); 12] = [
     ("faas-api", 1),
     ("faas-daemon", 1),
     ("faas-process", 1),
+    ("faas-k8s", 2),
     ("faas-package", 2),
     ("faas-provider", 2),
+    ("faas-provider-kube", 3),
     ("faas-provider-local", 3),
     ("faas-gateway", 4),
+    ("faas-operator", 4),
     ("faas-watchdog", 5),
     ("faas-cli", 5),
 ];
@@ -20,7 +23,7 @@ const LAYERS: [(&str, u8); 9] = [
 const DEVELOPMENT: [&str; 3] = ["faas-testing", "faas-e2e", "faas-bench"];
 /// What a crate must never link, whatever its layer: the watchdog is process 1 of every replica.
 const FORBIDDEN: [(&str, &[&str]); 1] =
-    [("faas-watchdog", &["rusqlite", "kube", "async-nats", "axum", "faas-package", "faas-provider"])];
+    [("faas-watchdog", &["rusqlite", "kube", "async-nats", "axum", "faas-k8s", "faas-package", "faas-provider"])];
 
 #[test]
 fn crates_depend_downwards_only() {
@@ -51,7 +54,7 @@ fn manifests() -> Vec<(String, Vec<String>)> {
     let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
     let root = Path::new(&own).parent().unwrap();
     let crates = fs::read_dir(root.join("crates")).unwrap().map(|entry| entry.unwrap().path());
-    let products = ["bench", "cli", "e2e", "gateway", "watchdog"].map(|name| root.join(name));
+    let products = ["bench", "cli", "e2e", "gateway", "operator", "watchdog"].map(|name| root.join(name));
     let texts = crates.chain(products).map(|folder| fs::read_to_string(folder.join("Cargo.toml")).unwrap());
     texts.map(|text| parse(&text)).collect()
 }

@@ -11,7 +11,7 @@ use faas_gateway::Gateway;
 use faas_provider_kube::Kube;
 use prometheus::Registry;
 
-use super::client;
+use super::{client, variables};
 use crate::cli::Context;
 use crate::env::Env;
 use crate::role::{self, RoleArgs};
@@ -35,11 +35,11 @@ pub(crate) fn run(args: &GatewayArgs, context: &Context) -> anyhow::Result<()> {
 async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
     let (listener, admin) = (role::bind(args.listen, "--listen or FAAS_LISTEN")?, args.role.bind_admin()?);
     let config = faas_gateway::Config {
-        namespace: role::namespace(env)?,
-        credentials: role::credentials(env)?,
+        namespace: variables::namespace(env)?,
+        credentials: variables::credentials(env)?,
         upstream_timeout: role::upstream_timeout(env),
         most_waiting: role::MOST_WAITING,
-        scale_from_zero: role::switch(env, "scale_from_zero", true),
+        scale_from_zero: variables::switch(env, "scale_from_zero", true),
         version: role::version(),
     };
     let shutdown = Shutdown::on_signals()?;
@@ -62,8 +62,8 @@ async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
 
 fn provider_config(env: &Env) -> anyhow::Result<faas_provider_kube::Config> {
     Ok(faas_provider_kube::Config {
-        namespace: role::namespace(env)?,
-        many_namespaces: role::switch(env, "cluster_role", false),
+        namespace: variables::namespace(env)?,
+        many_namespaces: variables::switch(env, "cluster_role", false),
         version: role::version(),
     })
 }

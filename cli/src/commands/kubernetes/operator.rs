@@ -8,7 +8,7 @@ use faas_k8s::{Defaults, Settings, ValidProbe};
 use faas_operator::{Config, LeaseConfig};
 use prometheus::Registry;
 
-use super::client;
+use super::{client, variables};
 use crate::cli::Context;
 use crate::env::Env;
 use crate::failure::failure;
@@ -41,21 +41,20 @@ async fn work(args: &OperatorArgs, env: &Env) -> anyhow::Result<()> {
     let (shutdown, registry) = (Shutdown::on_signals()?, Registry::new());
     let (client, config) = (client().await?, config(args, env)?);
     let admin = role::serve_admin(admin, registry.clone(), || {}, &shutdown)?;
-    tracing::info!(admin = %args.role.admin, "ready");
-    admin.set_ready(true);
-    let working = faas_operator::run(client, config, &registry, shutdown.drain.clone());
+    let ready = move || admin.set_ready(true);
+    let working = faas_operator::run(client, config, &registry, shutdown.drain.clone(), ready);
     // A second signal ends what the first let finish.
     shutdown.abort.run_until_cancelled(working).await.transpose()?;
     Ok(())
 }
 
 fn config(args: &OperatorArgs, env: &Env) -> anyhow::Result<Config> {
-    let many_namespaces = role::switch(env, "cluster_role", false);
+    let many_namespaces = variables::switch(env, "cluster_role", false);
     Ok(Config {
-        namespace: if many_namespaces { None } else { Some(role::namespace(env)?.to_string()) },
+        namespace: if many_namespaces { None } else { Some(variables::namespace(env)?.to_string()) },
         settings: Settings {
-            http_probe: role::switch(env, "http_probe", true),
-            set_nonroot_user: role::switch(env, "set_nonroot_user", true),
+            http_probe: variables::switch(env, "http_probe", true),
+            set_nonroot_user: variables::switch(env, "set_nonroot_user", true),
             image_pull_policy: pull_policy(env)?,
         },
         defaults: Defaults {
@@ -64,8 +63,8 @@ fn config(args: &OperatorArgs, env: &Env) -> anyhow::Result<Config> {
             liveness: probe(env, &LIVENESS),
             readiness: probe(env, &READINESS),
         },
-        workers: role::number(env, "reconcile_workers", 4),
-        lease: role::switch(env, "leader_election", true).then(|| LeaseConfig {
+        workers: variables::number(env, "reconcile_workers", 4),
+        lease: variables::switch(env, "leader_election", true).then(|| LeaseConfig {
             namespace: args.lease_namespace.clone(),
             name: faas_k8s::OPERATOR.to_owned(),
             identity: args.identity.clone().unwrap_or_else(|| format!("process-{}", std::process::id())),
@@ -88,7 +87,7 @@ type Variables = [(&'static str, i32); 5];
 const LIVENESS: Variables = [
     ("liveness_probe_initial_delay_seconds", 0),
     ("liveness_probe_timeout_seconds", 1),
-    ("liveness_probe_period_seconds", 10),
+    ("liveness_probe_period_seconds", 2),
     ("liveness_probe_success_threshold", 1),
     ("liveness_probe_failure_threshold", 3),
 ];
@@ -101,7 +100,7 @@ const READINESS: Variables = [
 ];
 
 fn probe(env: &Env, variables: &Variables) -> ValidProbe {
-    let [initial, timeout, period, success, failure] = variables.map(|(name, default)| role::number(env, name, default));
+    let [initial, timeout, period, success, failure] = variables.map(|(name, default)| variables::number(env, name, default));
     ValidProbe {
         path: "/_/health".to_owned(),
         chosen: false,

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use faas_api::Namespace;
-use faas_daemon::{Admin, Shutdown};
+use faas_daemon::Shutdown;
 use faas_gateway::Gateway;
 use faas_process::{Orphans, Spawner};
 use faas_provider_local::{Interpreters, Local};
 use prometheus::Registry;
-use tokio_util::sync::CancellationToken;
 
 use super::data_dir::{Credentials, DataDir};
 use crate::failure::failure;
@@ -47,15 +46,10 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
         .map_err(|error| failure(chain(&error)))?;
     let registry = Registry::new();
     let gateway = Gateway::new(gateway_config(&parts), Arc::new(local.clone()), &registry, shutdown.clone())?;
-    let admin = Admin::new(registry, {
-        let gateway = gateway.clone();
-        Arc::new(move || gateway.collect())
-    });
-    let address = parts.listener.local_addr()?;
+    let (address, collecting) = (parts.listener.local_addr()?, gateway.clone());
     tracing::info!(gateway = %address, admin = %parts.admin.local_addr()?, "listening");
-    let (listener, admin_listener) = (role::from_std(parts.listener)?, role::from_std(parts.admin)?);
-    let stop_admin = CancellationToken::new();
-    let admin_task = tokio::spawn(admin.clone().run(admin_listener, stop_admin.clone()));
+    let admin = role::serve_admin(parts.admin, registry, move || collecting.collect(), &shutdown)?;
+    let listener = role::from_std(parts.listener)?;
     admin.set_ready(true);
     output::line(welcome(&parts.program, address, &parts.credentials))?;
     let serving = tokio::spawn(gateway.run(listener));
@@ -64,8 +58,6 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
     admin.set_ready(false);
     serving.await.context("the gateway failed")?;
     shutdown.abort.run_until_cancelled(local.stop()).await;
-    stop_admin.cancel();
-    let _ = admin_task.await;
     Ok(())
 }
 

@@ -39,8 +39,8 @@ fn check(status: Value, reason: &str, text: &str, blame: Blame) {
 fn each_trouble_tells_what_to_do() {
     check(waiting("ErrImagePull", "no such host"), "ImagePullBackOff", "i:1 could not be pulled: no such host", Blame::Platform);
     check(waiting("ErrImageNeverPull", ""), "ErrImageNeverPull", "switched off", Blame::Platform);
-    let root = "container has runAsNonRoot and image will run as root";
-    check(waiting("CreateContainerConfigError", root), "CreateContainerConfigError", "functions.setNonRootUser=false", Blame::Platform);
+    let absent = "secret \"s\" not found";
+    check(waiting("CreateContainerConfigError", absent), "CreateContainerConfigError", absent, Blame::Platform);
     let crash = container(false, json!({ "waiting": { "reason": "CrashLoopBackOff" } }), exited(3, "Error"));
     check(crash, "CrashLoop", "exit code 3: see \"faas logs f\"", Blame::Handler);
     check(container(false, exited(137, "OOMKilled"), json!({})), "OutOfMemory", "more memory", Blame::Handler);

@@ -2,7 +2,8 @@
 //!
 //! A pod carries its function's name and nothing of the `Function` itself (a `ReplicaSet` owns it), so one that is older
 //! than the function belongs to an earlier one of the same name, and is not routed to. The exception is what was
-//! adopted: the operator sees replicas answer, and no younger pod does.
+//! adopted: the operator sees replicas answer, no younger pod does, and both come from the same deployment. (A gateway's
+//! deployment starts new pods in any case; so what is adopted was applied by hand, or restored together.)
 
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ impl Entry {
         let answers = |known: &Known| known.is_of(function) && known.pod.address.is_some();
         if function.available && !pods.iter().any(answers) {
             for known in pods.iter_mut() {
-                known.adopted = true;
+                known.adopted |= known.pod.deployed_at == function.deployed_at;
             }
         }
         let replicas: Vec<_> = pods.iter_mut().filter_map(|known| known.replica(function)).collect();

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use faas_api::FunctionId;
-use faas_k8s::{Blame, Function, PORT, Trouble, find_trouble, is_ready, labels, least_replicas, timeout};
+use faas_k8s::{
+    Blame, Function, PORT, Trouble, annotations, find_trouble, is_ready, labels, least_replicas, timeout,
+};
 use faas_provider::{Cause, Failure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -23,6 +25,8 @@ pub(crate) struct FunctionFacts {
     pub(crate) timeout: Option<Duration>,
     /// Whether the operator saw a replica of it answer.
     pub(crate) available: bool,
+    /// When a gateway last deployed it, if one did; its pods say the same.
+    pub(crate) deployed_at: Option<String>,
     /// Why the operator does not go on with it as it stands.
     pub(crate) stalled: Option<Failure>,
     /// Whether it is on its way out, and counts as absent.
@@ -42,6 +46,7 @@ impl FunctionFacts {
             wanted: wanted(function),
             timeout: timeout(spec),
             available: status.is_some_and(|status| status.available_replicas > 0),
+            deployed_at: function.annotations().get(annotations::DEPLOYED_AT).cloned(),
             stalled: stalled(function),
             deleting: meta.deletion_timestamp.is_some(),
         })
@@ -70,6 +75,8 @@ pub(crate) struct PodFacts {
     pub(crate) uid: String,
     pub(crate) name: String,
     pub(crate) created: Timestamp,
+    /// When a gateway deployed the revision it is of, if one did.
+    pub(crate) deployed_at: Option<String>,
     /// Where it takes invocations: `None` unless it is ready and stays.
     pub(crate) address: Option<SocketAddr>,
     /// Whether it is on its way out.
@@ -90,6 +97,7 @@ impl PodFacts {
             uid: meta.uid.clone()?,
             name: meta.name.clone()?,
             created: created(meta.creation_timestamp.as_ref()),
+            deployed_at: pod.annotations().get(annotations::DEPLOYED_AT).cloned(),
             address: is_ready(pod).then(|| address(pod)).flatten(),
             deleting: meta.deletion_timestamp.is_some(),
             template: pod.labels().get(labels::TEMPLATE_HASH).cloned().unwrap_or_default(),

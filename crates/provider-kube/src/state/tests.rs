@@ -63,6 +63,7 @@ fn function(uid: &str, version: u64) -> FunctionFacts {
         wanted: 1,
         timeout: None,
         available: false,
+        deployed_at: None,
         stalled: None,
         deleting: false,
     }
@@ -75,6 +76,7 @@ fn pod(name: &str) -> PodFacts {
         uid: format!("uid-{name}"),
         name: name.into(),
         created: at(11),
+        deployed_at: None,
         address: Some(SocketAddr::from(([10, 0, 0, 1], 8080))),
         deleting: false,
         template: "one".into(),
@@ -194,6 +196,17 @@ fn older_pods_are_adopted_once_the_operator_sees_them_answer() {
     assert_eq!(world.replicas(), ["old"]);
     world.see([pod_seen(PodFacts { created: at(40), ..pod("new") })]);
     assert_eq!(world.replicas(), ["old", "new"], "the old ones serve until they are told to end");
+}
+
+#[test]
+fn older_pods_of_another_deployment_are_not_adopted() {
+    let mut world = World::default();
+    let deployed_at = Some("now".to_owned());
+    world.see([
+        pod_seen(pod("old")),
+        seen(FunctionFacts { available: true, created: at(30), deployed_at, ..function("1", 1) }),
+    ]);
+    assert!(world.replicas().is_empty());
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn start_operator(client: Client) -> CancellationToken {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {
-        faas_operator::run(client, config, &prometheus::Registry::new(), stopped).await.unwrap();
+        faas_operator::run(client, config, &prometheus::Registry::new(), stopped, || {}).await.unwrap();
     });
     stop
 }
