@@ -15,7 +15,7 @@ CARGO := cargo
 QUICK := $(CARGO_TARGET_DIR)/$(TARGET)/quick
 RELEASE := $(CARGO_TARGET_DIR)/$(TARGET)/release
 
-.PHONY: build run test lint bench soak images cluster-images cluster-install install cluster cluster-env cluster-load cluster-down clean help
+.PHONY: build run test lint bench bench-cluster bench-images soak images cluster-images cluster-install install cluster cluster-env cluster-load cluster-down clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -44,6 +44,13 @@ lint: ## formatting, clippy, documentation, chart
 
 bench: build ## measure what SPECIFICATION.md states; exit 1 if a bound is missed
 	$(STATIC) $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin
+
+bench-cluster: build ## the same on Kubernetes, as root
+	$(STATIC) $(CARGO) build --release --target $(TARGET) -p faas-bench
+	IMAGES=bench-images deploy/devcluster/with-cluster $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin --only cluster
+
+bench-images: images
+	deploy/images/build release test-function nats
 
 soak: ## the crash test, for long
 	FAAS_SOAK_ROUNDS=500 $(CARGO) test -p faas-e2e --test crash -- --nocapture

@@ -4,6 +4,7 @@
 //! panic, is told and counts as missed; the others still run.
 
 mod change;
+mod cluster;
 mod cold_start;
 mod deploys;
 mod fork;
@@ -27,7 +28,7 @@ use crate::report::Report;
 type Measure = fn(&Args, &mut Report) -> anyhow::Result<()>;
 
 /// Name, title, and how to do it.
-const MEASURES: [(&str, &str, Measure); 9] = [
+const MEASURES: [(&str, &str, Measure); 10] = [
     ("size", "Size of the executables", size::run),
     ("memory", "Idle memory", memory::run),
     ("cold-start", "Cold start: the first request to a function at zero replicas", cold_start::run),
@@ -36,6 +37,7 @@ const MEASURES: [(&str, &str, Measure); 9] = [
     ("restart", "Restart after kill -9", restart::run),
     ("stream", "Streamed request body", stream::run),
     ("http", "HTTP function at 32 connections, beside nginx proxy_pass to the same handler", http::run),
+    ("cluster", "On Kubernetes", cluster::run),
     ("fork", "fork mode of `cat` at 8 connections, beside a bare posix_spawn loop", fork::run),
 ];
 

@@ -78,6 +78,17 @@ impl Cluster {
         self.repository.join(path).to_string_lossy().into_owned()
     }
 
+    /// The process of this pod's container, if the node is this machine.
+    pub fn process(&self, pod: &str) -> Option<u32> {
+        let variable = format!("HOSTNAME={pod}");
+        let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.find(|pid| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|found| found == variable.as_bytes())
+        })
+    }
+
     /// Where commands run.
     pub fn folder(&self) -> &Path {
         self.folder.path()

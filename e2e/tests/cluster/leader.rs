@@ -1,8 +1,6 @@
 //! Two operators: the leader is killed, or stopped past its Lease and continued. It converges, and no object is written
 //! twice for one change.
 
-use std::fs;
-
 use faas_testing::{Cluster, Installation, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -17,16 +15,6 @@ fn leader(cluster: &Cluster, other: &str) -> String {
         let lives = || cluster.kubectl(&["-n", "openfaas", "get", "pod", &holder]).code == 0;
         (!holder.is_empty() && holder != other && lives()).then_some(holder)
     })
-}
-
-/// The process of the operator in this pod, seen from the node, which is this machine.
-fn process(pod: &str) -> Pid {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let found = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).find(|pid| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == format!("POD_NAME={pod}").as_bytes())
-    });
-    Pid::from_raw(found.unwrap_or_else(|| panic!("no process of {pod} here"))).unwrap()
 }
 
 fn generation(cluster: &Cluster, name: &str) -> Value {
@@ -56,7 +44,8 @@ fn another_operator_takes_over_and_nothing_is_written_twice() {
     one_change(&platform, 2);
 
     // Stopped for longer than its Lease lasts, it knows nothing of what the other has done meanwhile.
-    let process = process(&second);
+    let process = cluster.process(&second).expect("the node is this machine");
+    let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
     kill_process(process, Signal::STOP).unwrap();
     let third = leader(&cluster, &second);
     one_change(&platform, 1);

@@ -20,7 +20,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, CustomResourceExt as _, Resource};
 use serde::de::DeserializeOwned;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 /// As `make cluster-images` puts it into the cluster.
 const IMAGE: &str = "docker.io/faas/test-function:dev";
@@ -30,8 +30,23 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) kube: Kube,
-    _stop: DropGuard,
+    kubeconfig: PathBuf,
+    stop: CancellationToken,
     _alone: File,
+}
+
+/// Leaves the cluster as it was found, failed or not.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let path = self.kubeconfig.clone();
+        // On a runtime of its own: that of the test is waiting here.
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { clean(&Client::try_from(client_config(&path).await).unwrap()).await });
+        });
+        let _ = cleaning.join();
+    }
 }
 
 impl World {
@@ -45,7 +60,7 @@ impl World {
         let stop = start_operator(client.clone());
         let kube = Kube::start(client.clone(), config(true));
         kube.synced().await;
-        Some(Self { client, kube, _stop: stop.drop_guard(), _alone: alone })
+        Some(Self { client, kube, kubeconfig: path, stop, _alone: alone })
     }
 
     pub(crate) fn api<K>(&self) -> Api<K>
@@ -159,7 +174,7 @@ where
     }
 }
 
-/// Removes what earlier cases left, without waiting for pods to finish.
+/// Removes what cases leave, without waiting for pods to finish.
 async fn clean(client: &Client) {
     let namespace = Namespace::default();
     let dev = Api::<NamespaceObject>::all(client.clone());
