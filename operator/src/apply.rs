@@ -62,3 +62,40 @@ where
     bounded(what, api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
 }
 
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(metadata: Value) -> Deployment {
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    }
+
+    #[test]
+    fn what_stands_as_it_was_left_is_not_written() {
+        let desired = deployment(json!({ "name": "f", "labels": { "l": "1" }, "annotations": { "a": "1" } }));
+        let left = Applied { uid: "u".into(), generation: 3 };
+        let found = |change: Value| {
+            let mut metadata = json!({ "name": "f", "uid": "u", "generation": 3, "ownerReferences": [],
+                "labels": { "l": "1", "theirs": "x" }, "annotations": { "a": "1" } });
+            metadata.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            deployment(metadata)
+        };
+        for (change, expected) in [
+            (json!({}), true),
+            // The watch has not caught up with what was written.
+            (json!({ "generation": 2 }), true),
+            (json!({ "generation": 4 }), false),
+            (json!({ "uid": "other" }), false),
+            (json!({ "labels": {} }), false),
+            (json!({ "annotations": { "a": "2" } }), false),
+            (json!({ "ownerReferences": null }), false),
+        ] {
+            assert_eq!(stands(&desired, Some(&found(change.clone())), Some(&left)), expected, "{change}");
+        }
+        assert!(!stands(&desired, None, Some(&left)));
+        assert!(!stands(&desired, Some(&found(json!({}))), None));
+    }
+}

@@ -60,3 +60,31 @@ fn taken(function: &Function, kind: &str, found: &ObjectMeta, own: bool) -> Opti
     };
     Some(Stalled::new("NameTaken", format!("{text}: choose another name, or remove it")))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn service(metadata: Value, selector: Value) -> Option<String> {
+        let object = json!({ "apiVersion": "openfaas.com/v1", "kind": "Function",
+            "metadata": { "name": "f", "uid": "u" }, "spec": { "name": "f", "image": "i" } });
+        let function: Function = serde_json::from_value(object).unwrap();
+        let found = json!({ "metadata": metadata, "spec": { "selector": selector } });
+        service_taken(&function, &serde_json::from_value(found).unwrap()).map(|stalled| stalled.message)
+    }
+
+    #[test]
+    fn a_name_is_free_for_what_is_the_functions_own() {
+        let label = json!({ "faas_function": "f" });
+        let owner = |uid: &str| json!([{ "apiVersion": "v1", "kind": "Other", "name": "o", "uid": uid, "controller": true }]);
+        assert_eq!(service(json!({ "labels": label }), json!({})), None);
+        assert_eq!(service(json!({}), label.clone()), None, "as OpenFaaS makes them");
+        assert_eq!(service(json!({ "labels": label, "ownerReferences": owner("u") }), json!({})), None);
+        let foreign = service(json!({}), json!({ "app": "f" })).unwrap();
+        assert!(foreign.starts_with("there is a Service f that is not a function's"), "{foreign}");
+        let owned = service(json!({ "labels": label, "ownerReferences": owner("x") }), json!({})).unwrap();
+        assert!(owned.starts_with("the Service f belongs to Other o"), "{owned}");
+    }
+}
