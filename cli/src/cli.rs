@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{
-    build, completion, deploy, describe, invoke, list, login, logout, logs, namespace,
-    new, push, ready, remove, secret, serve, store, template, up, version,
-};
 #[cfg(feature = "kubernetes")]
 use crate::commands::kubernetes;
+use crate::commands::{
+    build, completion, deploy, describe, invoke, list, login, logout, logs, namespace, new, push, ready,
+    remove, secret, serve, store, template, up, version,
+};
 use crate::env::Env;
 use crate::failure::failure;
 use crate::stack_file::StackArgs;

@@ -100,7 +100,12 @@ fn duration(env: &Env, name: &'static str, default: Duration) -> Duration {
     match parse_duration(text) {
         Ok(duration) if !duration.is_zero() => duration,
         _ => {
-            tracing::warn!(variable = name, value = text, ?default, "not a duration above zero: the default is used");
+            tracing::warn!(
+                variable = name,
+                value = text,
+                ?default,
+                "not a duration above zero: the default is used"
+            );
             default
         }
     }

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use faas_k8s::{Function, OPERATOR};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -53,7 +53,11 @@ fn includes(found: Option<&Map>, wanted: Option<&Map>) -> bool {
 
 async fn write<K>(context: &Context, kind: &'static str, object: &K) -> Result<K, Error>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let params = PatchParams::apply(OPERATOR).force();
@@ -61,7 +65,6 @@ where
     let what = if kind == "Deployment" { "apply the Deployment" } else { "apply the Service" };
     bounded(what, api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use faas_api::is_subdomain;
 use faas_k8s::{Function, Secrets, Stalled, labels};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -14,7 +15,8 @@ use crate::error::{Error, bounded};
 pub(crate) async fn secrets(client: &Client, function: &Function) -> Result<Secrets, Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &function.namespace().unwrap_or_default());
     let mut found = Secrets::new();
-    for name in function.spec.secrets.iter().flatten() {
+    // Names go into a path as they are; what is none is refused by validation.
+    for name in function.spec.secrets.iter().flatten().filter(|name| is_subdomain(name)) {
         let secret = bounded("read a secret", api.get_opt(name)).await?;
         let kind = secret.map(|secret| secret.type_.unwrap_or_else(|| "Opaque".to_owned()));
         found.insert(name.clone(), kind);
@@ -23,14 +25,19 @@ pub(crate) async fn secrets(client: &Client, function: &Function) -> Result<Secr
 }
 
 /// Refuses to take over what is not a function's.
-pub(crate) async fn names_are_free(client: &Client, function: &Function) -> Result<Result<(), Stalled>, Error> {
+pub(crate) async fn names_are_free(
+    client: &Client,
+    function: &Function,
+) -> Result<Result<(), Stalled>, Error> {
     let (namespace, name) = (function.namespace().unwrap_or_default(), function.name_any());
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
     let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
     let deployment = bounded("read the Deployment", deployments.get_metadata_opt(&name)).await?;
     let service = bounded("read the Service", services.get_opt(&name)).await?;
     let taken = deployment
-        .and_then(|found| taken(function, "Deployment", &found.metadata, has(found.metadata.labels.as_ref(), &name)))
+        .and_then(|found| {
+            taken(function, "Deployment", &found.metadata, has(found.metadata.labels.as_ref(), &name))
+        })
         .or_else(|| service.and_then(|found| service_taken(function, &found)));
     Ok(taken.map_or(Ok(()), Err))
 }

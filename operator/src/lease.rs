@@ -101,7 +101,9 @@ impl Elector {
                 Ok(true) if leadership.holds() => leadership.extend(started + ACTS),
                 // Renewed, but after this copy had to stop acting: all that it knew may be old.
                 Ok(_) => break,
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the lease was not renewed");
+                }
             }
             if !leadership.holds() {
                 break;

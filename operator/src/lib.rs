@@ -64,7 +64,8 @@ pub async fn run(
     let mut elector = lease::Elector::new(client.clone(), lease);
     while let Some(leadership) = elector.lead(&stop).await {
         metrics.leader.set(1);
-        let working = controller::run(client.clone(), &config, Arc::clone(&metrics), leadership.clone(), stop.clone());
+        let working =
+            controller::run(client.clone(), &config, Arc::clone(&metrics), leadership.clone(), stop.clone());
         tokio::select! {
             // What was under way is dropped with the controller: another may lead.
             () = elector.keep(&leadership) => metrics.leader.set(0),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faas_k8s::{
-    Defaults, Function, Observed, Settings, Stalled, annotations, build_deployment, build_service, find_trouble,
-    labels, least_replicas, owner_reference, rollout_trouble, validate,
+    Defaults, Function, Observed, Settings, Stalled, annotations, build_deployment, build_service,
+    find_trouble, labels, least_replicas, owner_reference, rollout_trouble, validate,
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -13,7 +13,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::{apply, dereference, report};
 
 /// Failures in a row double the wait, up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// What somebody else has to mend is looked at so often.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -53,12 +53,17 @@ impl Context {
     }
 
     pub(crate) fn deployment(&self, function: &Function) -> Option<Arc<Deployment>> {
-        self.deployments.get(&reference(function))
+        self.deployments.get(&reference(function)).filter(|found| is_owned(function, found.as_ref()))
     }
 
     pub(crate) fn service(&self, function: &Function) -> Option<Arc<Service>> {
-        self.services.get(&reference(function))
+        self.services.get(&reference(function)).filter(|found| is_owned(function, found.as_ref()))
     }
+}
+
+/// One that an earlier function of the same name left says nothing of this one.
+fn is_owned(function: &Function, object: &impl ResourceExt) -> bool {
+    object.owner_references().iter().any(|owner| Some(&owner.uid) == function.metadata.uid.as_ref())
 }
 
 fn reference<K: kube::Resource<DynamicType = ()>>(function: &Function) -> ObjectRef<K> {
@@ -109,7 +114,7 @@ async fn run(function: &Function, context: &Context) -> Result<Action, Error> {
     let trouble = find_trouble(pods.iter().map(AsRef::as_ref))
         .or_else(|| deployment.as_deref().and_then(rollout_trouble));
     let observed = Observed {
-        applied: applied.as_ref().map(|()| ()),
+        applied: applied.as_ref().copied(),
         deployment: deployment.as_deref(),
         trouble: trouble.as_ref(),
     };
@@ -122,7 +127,8 @@ async fn set_replicas(function: &Function, context: &Context) -> Result<bool, Er
     context.may_write("Function")?;
     let api: Api<Function> =
         Api::namespaced(context.client.clone(), &function.namespace().unwrap_or_default());
-    let (name, patch) = (function.name_any(), json!({ "spec": { "replicas": least_replicas(&function.spec) } }));
+    let (name, patch) =
+        (function.name_any(), json!({ "spec": { "replicas": least_replicas(&function.spec) } }));
     let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
     let request = api.patch_scale(&name, &params, &patch);
     match bounded("set the number of replicas", request).await {
@@ -147,7 +153,8 @@ async fn plan(function: &Function, context: &Context) -> Result<Result<Arc<Plan>
     let plan = match validate(function, &secrets, &context.defaults) {
         Err(stalled) => Err(stalled),
         Ok(valid) => dereference::names_are_free(&context.client, function).await?.map(|()| {
-            let (owner, deployed_at) = (owner_reference(function), function.annotations().get(annotations::DEPLOYED_AT));
+            let (owner, deployed_at) =
+                (owner_reference(function), function.annotations().get(annotations::DEPLOYED_AT));
             Arc::new(Plan {
                 deployment: build_deployment(
                     &valid,
@@ -178,6 +185,7 @@ fn rejected(result: Result<(), Error>) -> Result<Result<(), Stalled>, Error> {
 
 fn pods(function: &Function, context: &Context) -> Vec<Arc<Pod>> {
     let (name, namespace) = (function.name_any(), function.namespace());
-    let own = |pod: &Arc<Pod>| pod.labels().get(labels::FUNCTION) == Some(&name) && pod.namespace() == namespace;
+    let own =
+        |pod: &Arc<Pod>| pod.labels().get(labels::FUNCTION) == Some(&name) && pod.namespace() == namespace;
     context.pods.state().into_iter().filter(own).collect()
 }

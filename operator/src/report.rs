@@ -1,6 +1,6 @@
 //! Telling people: the status when it changed, and an Event when something new is the matter.
 
-use faas_k8s::{Function, FunctionStatus, Observed, OPERATOR, build_status, status_differs};
+use faas_k8s::{Function, FunctionStatus, OPERATOR, Observed, build_status, status_differs};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
@@ -12,7 +12,11 @@ use crate::error::{Error, bounded};
 use crate::reconcile::Context;
 
 /// Writes the status if it differs from the one that stands.
-pub(crate) async fn report(context: &Context, function: &Function, observed: &Observed<'_>) -> Result<(), Error> {
+pub(crate) async fn report(
+    context: &Context,
+    function: &Function,
+    observed: &Observed<'_>,
+) -> Result<(), Error> {
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
     let status = build_status(function, observed, now);
     if !status_differs(function, &status) {
@@ -24,7 +28,9 @@ pub(crate) async fn report(context: &Context, function: &Function, observed: &Ob
     // The uid keeps the status of one that was deleted from a new one with its name.
     let patch = json!({ "metadata": { "uid": function.uid() }, "status": status });
     let params = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
-    match bounded("write the status", api.patch_status(&function.name_any(), &params, &Patch::Merge(patch))).await {
+    match bounded("write the status", api.patch_status(&function.name_any(), &params, &Patch::Merge(patch)))
+        .await
+    {
         Ok(_) => {}
         Err(error) if error.status().is_some_and(|status| matches!(status.code, 404 | 409)) => return Ok(()),
         Err(error) => return Err(error),
@@ -45,7 +51,8 @@ fn events(before: Option<&FunctionStatus>, after: &FunctionStatus) -> Vec<Event>
     let changed = |kind: &str| {
         let after = find(after, kind)?;
         let before = before.and_then(|before| find(before, kind));
-        let same = before.is_some_and(|before| (&before.status, &before.reason) == (&after.status, &after.reason));
+        let same =
+            before.is_some_and(|before| (&before.status, &before.reason) == (&after.status, &after.reason));
         (!same).then_some(after)
     };
     let stalled = changed("Stalled").filter(|condition| condition.status == "True");
@@ -90,7 +97,8 @@ mod tests {
         let starting = status(&[("Healthy", "False", "Starting"), ("Stalled", "False", "Sound")]);
         let well = status(&[("Healthy", "True", "Available"), ("Stalled", "False", "Sound")]);
         let crashing = status(&[("Healthy", "False", "CrashLoop"), ("Stalled", "False", "Sound")]);
-        let stalled = status(&[("Healthy", "False", "SecretNotFound"), ("Stalled", "True", "SecretNotFound")]);
+        let stalled =
+            status(&[("Healthy", "False", "SecretNotFound"), ("Stalled", "True", "SecretNotFound")]);
         for (before, after, expected) in [
             (None, &starting, vec![]),
             (Some(&starting), &well, vec!["Available"]),

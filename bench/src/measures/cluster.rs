@@ -29,8 +29,10 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     };
     for image in ["faas", "fwatchdog"] {
         let archive = args.bin_dir.join(format!("images/{image}.tar"));
-        let size = fs::metadata(&archive).with_context(|| format!("no {}: make images", archive.display()))?.len();
-        let row = Row::new(format!("image {image}"), megabytes(size)).beside("OCI archive, layers compressed");
+        let size =
+            fs::metadata(&archive).with_context(|| format!("no {}: make images", archive.display()))?.len();
+        let row =
+            Row::new(format!("image {image}"), megabytes(size)).beside("OCI archive, layers compressed");
         report.add(&row.gate(format!("≤ {}", megabytes(IMAGE_MOST)), size <= IMAGE_MOST));
     }
     cluster.clear();
@@ -105,7 +107,8 @@ fn cold_starts(platform: &Installation<'_>, rounds: usize, report: &mut Report) 
         kubectl(&["scale", "deployment", "plain", "--replicas=0"]);
     }
     let ratio = ours.p50().as_secs_f64() / plain.p50().as_secs_f64();
-    report.add(&Row::new("plain Deployment, scaled 0 to 1", milliseconds(plain.p50())).beside(plain.spread()));
+    report
+        .add(&Row::new("plain Deployment, scaled 0 to 1", milliseconds(plain.p50())).beside(plain.spread()));
     let row = Row::new("cold start through the gateway", milliseconds(ours.p50()));
     let row = row.beside(format!("{}; {ratio:.2} x the plain one", ours.spread()));
     report.add(&row.aim("≤ 0.25 x", ratio <= 0.25));

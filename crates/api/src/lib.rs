@@ -26,7 +26,7 @@ pub use function::{
 };
 pub use info::{Info, ProviderInfo, Version};
 pub use logs::LogMessage;
-pub use name::{DEFAULT_NAMESPACE, FunctionId, FunctionName, InvalidName, Namespace};
+pub use name::{DEFAULT_NAMESPACE, FunctionId, FunctionName, InvalidName, Namespace, is_subdomain};
 pub use namespace::FunctionNamespace;
 pub use quantity::{InvalidQuantity, parse_bytes, parse_millicores};
 pub use secret::Secret;

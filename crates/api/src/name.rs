@@ -28,6 +28,18 @@ fn check(text: &str) -> Result<(), InvalidName> {
     valid.then_some(()).ok_or_else(|| InvalidName(text.to_owned()))
 }
 
+/// Whether a text is a DNS-1123 subdomain: at most 253 characters, labels of a-z, 0-9 and inner dashes. It is a safe file name too.
+pub fn is_subdomain(name: &str) -> bool {
+    let label = |label: &str| {
+        let edge =
+            |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        edge(label.bytes().next())
+            && edge(label.bytes().last())
+            && label.bytes().all(|byte| byte == b'-' || edge(Some(byte)))
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -142,6 +154,16 @@ mod tests {
         assert_eq!(FunctionId::parse("f.dev", &default).unwrap().to_string(), "f.dev");
         for bad in ["", ".dev", "f.", "a.b.c", "../x"] {
             assert!(FunctionId::parse(bad, &default).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn subdomains_are_safe_file_names() {
+        for good in ["a", "api-key", "tls.crt", "a.b-c.0"] {
+            assert!(is_subdomain(good), "{good}");
+        }
+        for bad in ["", ".", "..", "a..b", "-a", "a-", "A", "a/b", "../x", "a_b", &"a".repeat(254)] {
+            assert!(!is_subdomain(bad), "{bad}");
         }
     }
 

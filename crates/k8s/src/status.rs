@@ -156,12 +156,16 @@ mod tests {
     #[test]
     fn a_settled_function_is_ready_and_healthy() {
         let (deployment, applied) = (deployment(2), Ok(()));
-        check(&Observed { applied, deployment: Some(&deployment), trouble: None }, 2, [
-            ("Ready", "True", "Applied"),
-            ("Healthy", "True", "Available"),
-            ("Reconciling", "False", "Settled"),
-            ("Stalled", "False", "Sound"),
-        ]);
+        check(
+            &Observed { applied, deployment: Some(&deployment), trouble: None },
+            2,
+            [
+                ("Ready", "True", "Applied"),
+                ("Healthy", "True", "Available"),
+                ("Reconciling", "False", "Settled"),
+                ("Stalled", "False", "Sound"),
+            ],
+        );
     }
 
     #[test]
@@ -169,12 +173,16 @@ mod tests {
         let trouble =
             Trouble { reason: "ImagePullBackOff", message: "no such image".into(), blame: Blame::Platform };
         let deployment = deployment(0);
-        check(&Observed { applied: Ok(()), deployment: Some(&deployment), trouble: Some(&trouble) }, 2, [
-            ("Ready", "True", "Applied"),
-            ("Healthy", "False", "ImagePullBackOff"),
-            ("Reconciling", "True", "ImagePullBackOff"),
-            ("Stalled", "False", "Sound"),
-        ]);
+        check(
+            &Observed { applied: Ok(()), deployment: Some(&deployment), trouble: Some(&trouble) },
+            2,
+            [
+                ("Ready", "True", "Applied"),
+                ("Healthy", "False", "ImagePullBackOff"),
+                ("Reconciling", "True", "ImagePullBackOff"),
+                ("Stalled", "False", "Sound"),
+            ],
+        );
     }
 
     #[test]
@@ -182,12 +190,16 @@ mod tests {
         let stalled = Stalled::new("SecretNotFound", "create it");
         let deployment = deployment(2);
         let observed = Observed { applied: Err(&stalled), deployment: Some(&deployment), trouble: None };
-        check(&observed, 2, [
-            ("Ready", "False", "SecretNotFound"),
-            ("Healthy", "True", "Available"),
-            ("Reconciling", "False", "Stalled"),
-            ("Stalled", "True", "SecretNotFound"),
-        ]);
+        check(
+            &observed,
+            2,
+            [
+                ("Ready", "False", "SecretNotFound"),
+                ("Healthy", "True", "Available"),
+                ("Reconciling", "False", "Stalled"),
+                ("Stalled", "True", "SecretNotFound"),
+            ],
+        );
     }
 
     #[test]

@@ -72,7 +72,11 @@ fn condition(pod: &Pod, kind: &str) -> Option<(bool, String)> {
 
 fn trouble_of(pod: &Pod) -> Option<Trouble> {
     let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    statuses.into_iter().flatten().find_map(|status| container_trouble(pod, status)).or_else(|| unscheduled(pod))
+    statuses
+        .into_iter()
+        .flatten()
+        .find_map(|status| container_trouble(pod, status))
+        .or_else(|| unscheduled(pod))
 }
 
 fn unscheduled(pod: &Pod) -> Option<Trouble> {
@@ -97,11 +101,14 @@ fn waiting(state: &ContainerState, status: &ContainerStatus) -> Option<Trouble> 
     let (reason, message) = match waiting.reason.as_deref()? {
         "ImagePullBackOff" | "ErrImagePull" => (
             "ImagePullBackOff",
-            format!("the image {image} could not be pulled: {detail}; check its name and the registry's credentials"),
+            format!(
+                "the image {image} could not be pulled: {detail}; check its name and the registry's credentials"
+            ),
         ),
-        "ErrImageNeverPull" => {
-            ("ErrImageNeverPull", format!("the image {image} is not on the node, and pulling is switched off"))
-        }
+        "ErrImageNeverPull" => (
+            "ErrImageNeverPull",
+            format!("the image {image} is not on the node, and pulling is switched off"),
+        ),
         "InvalidImageName" => ("InvalidImageName", format!("{image:?} is not an image's name")),
         "CreateContainerConfigError" => {
             ("CreateContainerConfigError", format!("the container could not be made: {detail}"))
@@ -137,7 +144,6 @@ fn how_it_ended(terminated: &ContainerStateTerminated) -> String {
         _ => format!("the handler ended with exit code {}", terminated.exit_code),
     }
 }
-
 
 #[cfg(test)]
 mod tests;

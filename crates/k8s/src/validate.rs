@@ -7,7 +7,7 @@ mod probe;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use faas_api::{FunctionName, parse_bytes, parse_duration, parse_millicores};
+use faas_api::{FunctionName, is_subdomain, parse_bytes, parse_duration, parse_millicores};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 
@@ -181,6 +181,10 @@ fn healthcheck_interval(environment: &BTreeMap<String, String>, defaults: &Defau
 fn check_secrets(spec: &FunctionSpec, found: &Secrets) -> Result<(Vec<String>, Vec<String>), Stalled> {
     let (mut mounted, mut pull) = (Vec::new(), Vec::new());
     for name in spec.secrets.iter().flatten() {
+        if !is_subdomain(name) {
+            let text = format!("spec.secrets: {name:?} is not the name of a Secret");
+            return Err(Stalled::new("InvalidSecret", text));
+        }
         let kind = found.get(name).cloned().flatten().ok_or_else(|| {
             let text = format!(
                 "Required secret '{name}' was not found in the cluster: create it with \"faas secret create {name}\""
@@ -198,10 +202,10 @@ fn check_constraints(spec: &FunctionSpec) -> Result<BTreeMap<String, String>, St
     for constraint in spec.constraints.iter().flatten() {
         let pair = constraint.split_once("==").or_else(|| constraint.split_once('='));
         let pair = pair.map(|(key, value)| (key.trim(), value.trim()));
-        let (key, value) = pair
-            .filter(|(key, value)| is_label_key(key) && is_label_value(value))
-            .ok_or_else(|| {
-                let text = format!("spec.constraints: {constraint:?} is not a node's label: expected key=value");
+        let (key, value) =
+            pair.filter(|(key, value)| is_label_key(key) && is_label_value(value)).ok_or_else(|| {
+                let text =
+                    format!("spec.constraints: {constraint:?} is not a node's label: expected key=value");
                 Stalled::new("InvalidConstraint", text)
             })?;
         selector.insert(key.to_owned(), value.to_owned());
@@ -235,30 +239,19 @@ fn check_annotations(annotations: BTreeMap<String, String>) -> Result<BTreeMap<S
 /// An optional DNS prefix and a slash, then at most 63 characters.
 fn is_label_key(key: &str) -> bool {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let part = |part: &str| {
-        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let inner = |c: char| c == '-' || edge(Some(c));
-        edge(part.chars().next()) && edge(part.chars().last()) && part.chars().all(inner)
-    };
-    let prefix = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(part));
-    prefix && !name.is_empty() && is_label_value(name)
+    prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
 }
 
 fn is_label_value(value: &str) -> bool {
     let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    value.len() <= 63
-        && edge(value.chars().next())
-        && edge(value.chars().last())
-        && value.chars().all(inner)
+    value.len() <= 63 && edge(value.chars().next()) && edge(value.chars().last()) && value.chars().all(inner)
 }
 
-fn check_resources(
-    field: &str,
-    list: Option<&ResourceList>,
-) -> Result<BTreeMap<String, Quantity>, Stalled> {
+fn check_resources(field: &str, list: Option<&ResourceList>) -> Result<BTreeMap<String, Quantity>, Stalled> {
     let Some(list) = list else { return Ok(BTreeMap::new()) };
-    let refuse = |error: &dyn std::fmt::Display| Stalled::new("InvalidQuantity", format!("spec.{field}: {error}"));
+    let refuse =
+        |error: &dyn std::fmt::Display| Stalled::new("InvalidQuantity", format!("spec.{field}: {error}"));
     let mut quantities = BTreeMap::new();
     if let Some(cpu) = list.cpu.as_ref().filter(|text| !text.is_empty()) {
         parse_millicores(cpu).map_err(|error| refuse(&error))?;
@@ -270,7 +263,6 @@ fn check_resources(
     }
     Ok(quantities)
 }
-
 
 #[cfg(test)]
 mod tests;

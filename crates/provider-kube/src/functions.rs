@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use faas_api::{FunctionDeployment, FunctionId, FunctionStatus, Namespace, labels};
+use faas_api::{FunctionDeployment, FunctionId, FunctionStatus, Namespace, is_subdomain, labels};
 use faas_k8s::{
     Defaults, Function, FunctionSpec, GATEWAY, Secrets, Stalled, ValidProbe, annotations, from_deployment,
     least_replicas, to_status, validate,
@@ -190,7 +190,7 @@ impl Kube {
     async fn secret_types(&self, namespace: &Namespace, names: &[String]) -> Result<Secrets, Error> {
         let secrets = self.namespaced::<Secret>(namespace);
         // The name becomes a part of the call's path as it stands: what is none must not lead elsewhere.
-        let names: Vec<_> = names.iter().filter(|name| is_object_name(name)).collect();
+        let names: Vec<_> = names.iter().filter(|name| is_subdomain(name)).collect();
         let reads = names.iter().map(|name| call("read a secret", secrets.get_opt(name)));
         let found = try_join_all(reads).await?.into_iter();
         let kinds = found.map(|found| found.map(|secret| secret.type_.unwrap_or_default()));
@@ -220,12 +220,6 @@ fn successor(before: &FunctionSpec, spec: FunctionSpec) -> FunctionSpec {
 
 fn least(spec: &FunctionSpec) -> Option<i32> {
     i32::try_from(least_replicas(spec)).ok()
-}
-
-/// Characters of a DNS subdomain.
-fn is_object_name(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.chars().all(inner)
 }
 
 fn living(function: &Function) -> bool {
@@ -283,9 +277,9 @@ mod tests {
 
     #[test]
     fn a_secret_s_name_leads_nowhere_else() {
-        assert!(is_object_name("api-key") && is_object_name("tls.crt") && is_object_name("1st"));
+        assert!(is_subdomain("api-key") && is_subdomain("tls.crt") && is_subdomain("1st"));
         for bad in ["", ".", "..", "../pods/x", "a/b", "a?b", "A", "a b"] {
-            assert!(!is_object_name(bad), "{bad}");
+            assert!(!is_subdomain(bad), "{bad}");
         }
     }
 

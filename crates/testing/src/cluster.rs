@@ -34,8 +34,12 @@ impl Cluster {
     #[expect(clippy::disallowed_methods, reason = "the one place where tests are told which cluster to use")]
     #[expect(clippy::print_stderr, reason = "a test that skips says so")]
     pub fn take() -> Option<Self> {
-        let Some(kubeconfig) = std::env::var_os("FAAS_TEST_KUBECONFIG").filter(|path| !path.is_empty()) else {
-            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "FAAS_TEST_KUBECONFIG is not set: run `make test`");
+        let Some(kubeconfig) = std::env::var_os("FAAS_TEST_KUBECONFIG").filter(|path| !path.is_empty())
+        else {
+            assert!(
+                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+                "FAAS_TEST_KUBECONFIG is not set: run `make test`"
+            );
             eprintln!("skipped: FAAS_TEST_KUBECONFIG is not set; `make cluster` starts a cluster");
             return None;
         };
@@ -50,6 +54,11 @@ impl Cluster {
             folder: tempfile::tempdir().expect("a temporary folder can be made"),
             _turn: turn,
         })
+    }
+
+    /// The file that names it.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// Runs kubectl.
@@ -131,7 +140,8 @@ impl Cluster {
             self.kubectl(&["-n", name, "delete", "deployments", "--all"]).success();
             self.kubectl(&force).success();
         }
-        let delete: Vec<&str> = ["delete", "namespace", "--ignore-not-found"].into_iter().chain(names).collect();
+        let delete: Vec<&str> =
+            ["delete", "namespace", "--ignore-not-found"].into_iter().chain(names).collect();
         if delete.len() > 3 {
             self.kubectl(&delete).success();
         }

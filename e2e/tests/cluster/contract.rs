@@ -37,10 +37,15 @@ fn what_was_deployed_is_seen_at_once_and_whole() {
     let names: Vec<_> = list.as_array().unwrap().iter().map(|function| &function["name"]).collect();
     assert_eq!(names, ["full", "plain"]);
     for seen in [&list[0], &platform.function("full")] {
-        for key in ["image", "envProcess", "envVars", "secrets", "constraints", "limits", "readOnlyRootFilesystem"] {
+        for key in
+            ["image", "envProcess", "envVars", "secrets", "constraints", "limits", "readOnlyRootFilesystem"]
+        {
             assert_eq!(seen[key], full[key], "{key}");
         }
-        assert_eq!((&seen["annotations"]["note"], &seen["labels"]["team"]), (&json!(annotation), &json!("blue")));
+        assert_eq!(
+            (&seen["annotations"]["note"], &seen["labels"]["team"]),
+            (&json!(annotation), &json!("blue"))
+        );
         assert!(seen.get("requests").is_none());
     }
     let plain = platform.function("plain");
@@ -66,7 +71,10 @@ fn health_info_and_namespaces_are_told() {
     assert_eq!(platform.http().get("/system/functions").status, 401);
     let info = json_of(&admin.get("/system/info"));
     let provider = &info["provider"];
-    assert_eq!((&provider["provider"], &provider["orchestration"]), (&json!("faas-kubernetes"), &json!("kubernetes")));
+    assert_eq!(
+        (&provider["provider"], &provider["orchestration"]),
+        (&json!("faas-kubernetes"), &json!("kubernetes"))
+    );
     assert_eq!(provider["accepts"], json!(["image"]));
     for version in [&info["version"], &provider["version"]] {
         assert!(["sha", "release"].iter().all(|key| !version[key].as_str().unwrap().is_empty()));
@@ -87,7 +95,12 @@ fn invocations_reach_the_function_as_they_were_sent() {
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
         let answer = http.send(method, "/function/show/a/b?testing=1", &[], b"");
         assert_eq!(answer.status, 200, "{}", answer.text());
-        for line in [format!("Http_Method={method}"), "Http_Query=testing=1".into(), "Http_Path=/a/b".into(), "GREETING=a b=c".into()] {
+        for line in [
+            format!("Http_Method={method}"),
+            "Http_Query=testing=1".into(),
+            "Http_Path=/a/b".into(),
+            "GREETING=a b=c".into(),
+        ] {
             assert!(answer.text().lines().any(|found| found == line), "{line} in {}", answer.text());
         }
         assert!(!answer.header("x-call-id").is_empty() && !answer.header("x-start-time").is_empty());
@@ -99,7 +112,12 @@ fn invocations_reach_the_function_as_they_were_sent() {
     redirector["envVars"] = json!({ "mode": "http", "upstream_url": "http://127.0.0.1:5000" });
     deploy(&platform, &redirector);
     let answer = http.get("/function/redirector/usr");
-    assert_eq!((answer.status, answer.header("location").ends_with("/usr/")), (302, true), "{}", answer.text());
+    assert_eq!(
+        (answer.status, answer.header("location").ends_with("/usr/")),
+        (302, true),
+        "{}",
+        answer.text()
+    );
     remove(&platform, "redirector");
     remove(&platform, "show");
 }
@@ -164,7 +182,9 @@ fn secrets_are_mounted_byte_for_byte_and_never_told() {
     remove(&platform, "reader");
     assert_eq!(secrets("DELETE", &json!({ "name": "raw" })), 202);
     assert_eq!(secrets("DELETE", &json!({ "name": "raw" })), 404);
-    cluster.kubectl(&["-n", "openfaas-fn", "create", "secret", "generic", "foreign", "--from-literal=a=b"]).success();
+    cluster
+        .kubectl(&["-n", "openfaas-fn", "create", "secret", "generic", "foreign", "--from-literal=a=b"])
+        .success();
     assert_eq!(secrets("PUT", &json!({ "name": "foreign", "value": "x" })), 404, "not ours to change");
     cluster.kubectl(&["-n", "openfaas-fn", "delete", "secret", "foreign"]).success();
 }

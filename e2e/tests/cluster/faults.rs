@@ -16,7 +16,10 @@ impl Stopped {
         let found = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).find(|pid| {
             let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words = String::from_utf8_lossy(&command);
-            words.split('\0').next().is_some_and(|program| program.rsplit('/').next() == Some("kube-apiserver"))
+            words
+                .split('\0')
+                .next()
+                .is_some_and(|program| program.rsplit('/').next() == Some("kube-apiserver"))
         });
         let pid = Pid::from_raw(found.expect("the API server runs on this machine")).unwrap();
         kill_process(pid, Signal::STOP).unwrap();

@@ -36,9 +36,14 @@ fn from_nothing_to_functions_and_back_to_nothing() {
     let Some(cluster) = Cluster::take() else { return };
     cluster.clear();
     let platform = cluster.install(&[]);
+    let tested = cluster.helm(&["test", "openfaas", "-n", "openfaas"]).success();
+    assert!(tested.contains("Phase:          Succeeded"), "{tested}");
     let faas = platform.login();
 
-    cluster.write("app.yml", &format!("
+    cluster.write(
+        "app.yml",
+        &format!(
+            "
 version: 1.0
 provider:
   name: openfaas
@@ -49,7 +54,10 @@ functions:
     skip_build: true
     fprocess: cat
     secrets: [api-key]
-", platform.url()));
+",
+            platform.url()
+        ),
+    );
     let refused = faas.run(&["deploy", "-f", "app.yml"]).failure();
     assert!(refused.contains("Required secret 'api-key' was not found in the cluster"), "{refused}");
     faas.run(&["secret", "create", "api-key", "--from-literal", "s3cret"]).success();
@@ -74,7 +82,10 @@ functions:
     condition(&platform, "by-manifest", "Healthy", "Available");
     assert!(platform.http().get("/function/by-manifest").text().contains("OPENFAAS_NAME=by-manifest\n"));
     let seen = platform.function("by-manifest");
-    assert_eq!((&seen["limits"]["memory"], &seen["annotations"]["topic"]), (&"64Mi".into(), &"images".into()));
+    assert_eq!(
+        (&seen["limits"]["memory"], &seen["annotations"]["topic"]),
+        (&"64Mi".into(), &"images".into())
+    );
     let columns = cluster.kubectl(&["-n", "openfaas-fn", "get", "functions"]).success();
     assert!(columns.starts_with("NAME          IMAGE") && columns.contains("HEALTHY"), "{columns}");
 
@@ -85,7 +96,9 @@ functions:
     faas.run(&["remove", "-f", "app.yml"]).success();
     cluster.kubectl(&["-n", "openfaas-fn", "delete", "function", "by-manifest"]).success();
     faas.run(&["secret", "remove", "api-key"]).success();
-    cluster.kubectl(&["-n", "openfaas", "create", "secret", "generic", "by-hand", "--from-literal=a=b"]).success();
+    cluster
+        .kubectl(&["-n", "openfaas", "create", "secret", "generic", "by-hand", "--from-literal=a=b"])
+        .success();
     cluster.helm(&["uninstall", "openfaas", "-n", "openfaas", "--wait"]).success();
     wait_for("the pods to end", || {
         let pods = ["openfaas", "openfaas-fn"].map(|name| cluster.get(&["-n", name, "pods"]));
@@ -103,7 +116,8 @@ fn second_namespace(cluster: &Cluster) {
     assert!(refused.contains("clusterRole"), "{refused}");
     let platform = cluster.install(&["--set=clusterRole=true"]);
     faas.run(&["namespace", "create", "staging"]).success();
-    let deploy = ["deploy", "--image", TEST_IMAGE, "--name", "hello", "--namespace", "staging", "--fprocess=env"];
+    let deploy =
+        ["deploy", "--image", TEST_IMAGE, "--name", "hello", "--namespace", "staging", "--fprocess=env"];
     cluster.kubectl(&["get", "namespace", "staging"]).success();
     faas.run(&deploy).success();
     let answer = platform.http().get("/function/hello.staging");
@@ -142,7 +156,9 @@ fn functions_outlive_an_uninstall_and_the_next_install_adopts_them() {
     let platform = cluster.install(&[]);
     assert_eq!(platform.http().post("/function/kept", b"hello").text(), "hello");
     let after = deployment();
-    assert_eq!((&before["metadata"]["uid"], &before["metadata"]["generation"]),
-        (&after["metadata"]["uid"], &after["metadata"]["generation"]));
+    assert_eq!(
+        (&before["metadata"]["uid"], &before["metadata"]["generation"]),
+        (&after["metadata"]["uid"], &after["metadata"]["generation"])
+    );
     crate::remove(&platform, "kept");
 }

@@ -54,7 +54,11 @@ fn another_operator_takes_over_and_nothing_is_written_twice() {
     one_change(&platform, 2);
     assert_eq!(generation(&cluster, "led"), written.as_u64().unwrap() + 1);
     let lease = cluster.get(&["-n", "openfaas", "lease", "faas-operator"]);
-    assert_eq!(lease["spec"]["holderIdentity"], third.as_str(), "who was stopped does not take the Lease back");
+    assert_eq!(
+        lease["spec"]["holderIdentity"],
+        third.as_str(),
+        "who was stopped does not take the Lease back"
+    );
     remove(&platform, "led");
     cluster.install(&[]);
 }

@@ -74,7 +74,9 @@ fn a_restart_of_the_gateways_fails_no_request() {
     available(&platform, "steady", 1);
     let answered = under_load(&platform, "/function/steady", || {
         cluster.kubectl(&["-n", "openfaas", "rollout", "restart", "deployment/gateway"]).success();
-        cluster.kubectl(&["-n", "openfaas", "rollout", "status", "deployment/gateway", "--timeout=90s"]).success();
+        cluster
+            .kubectl(&["-n", "openfaas", "rollout", "status", "deployment/gateway", "--timeout=90s"])
+            .success();
     });
     println!("{answered} requests answered while both gateways were replaced, none failed");
     assert!(answered > 100, "only {answered} requests were sent");

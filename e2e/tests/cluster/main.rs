@@ -1,5 +1,5 @@
 //! What a cluster alone can show: the chart installed on a real Kubernetes, real images, real pods.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "helpers of tests, and counts that they tell")]
 
 mod contract;
 mod faults;
@@ -44,7 +44,8 @@ fn condition(platform: &Installation<'_>, name: &str, kind: &str, reason: &str) 
     wait_for(&format!("{name} to be {kind}: {reason}"), || {
         let function = platform.cluster.get(&["-n", "openfaas-fn", "function", name]);
         let conditions = function["status"]["conditions"].as_array()?.clone();
-        let found = conditions.into_iter().find(|found| found["type"] == kind && found["reason"] == reason)?;
+        let found =
+            conditions.into_iter().find(|found| found["type"] == kind && found["reason"] == reason)?;
         Some((found["status"].as_str()?.to_owned(), found["message"].as_str()?.to_owned()))
     })
 }

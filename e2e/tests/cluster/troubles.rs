@@ -20,9 +20,18 @@ fn a_resource_that_cannot_run_is_stalled_and_nothing_is_made() {
     let image = faas_testing::TEST_IMAGE;
     let long = "x".repeat(64);
     for (name, spec, reason, text) in [
-        ("no-secret", format!("name: no-secret, image: {image}, secrets: [absent]"), "SecretNotFound",
-            "Required secret 'absent' was not found in the cluster"),
-        ("bad-limit", format!("name: bad-limit, image: {image}, limits: {{memory: lots}}"), "InvalidQuantity", "\"lots\""),
+        (
+            "no-secret",
+            format!("name: no-secret, image: {image}, secrets: [absent]"),
+            "SecretNotFound",
+            "Required secret 'absent' was not found in the cluster",
+        ),
+        (
+            "bad-limit",
+            format!("name: bad-limit, image: {image}, limits: {{memory: lots}}"),
+            "InvalidQuantity",
+            "\"lots\"",
+        ),
         ("0digit", format!("name: 0digit, image: {image}"), "InvalidName", "must begin with a letter"),
         (&long, format!("name: {long}, image: {image}"), "InvalidName", "63"),
         ("other-name", format!("name: no-secret, image: {image}"), "InvalidName", "both must be the same"),
@@ -38,7 +47,9 @@ fn a_resource_that_cannot_run_is_stalled_and_nothing_is_made() {
     assert!(events.contains("SecretNotFound") && events.contains("function/no-secret"), "{events}");
     let answer = platform.http().get("/function/no-secret");
     assert_eq!(answer.status, 503, "{}", answer.text());
-    cluster.kubectl(&["-n", "openfaas-fn", "create", "secret", "generic", "absent", "--from-literal=a=b"]).success();
+    cluster
+        .kubectl(&["-n", "openfaas-fn", "create", "secret", "generic", "absent", "--from-literal=a=b"])
+        .success();
     condition(&platform, "no-secret", "Healthy", "Available");
     cluster.kubectl(&["-n", "openfaas-fn", "delete", "functions", "--all"]).success();
     cluster.kubectl(&["-n", "openfaas-fn", "delete", "secret", "absent"]).success();
@@ -59,7 +70,12 @@ fn the_schema_refuses_what_only_our_fields_could_say_wrong() {
             "apiVersion: openfaas.com/v1\nkind: Function\nmetadata: {{name: f, namespace: openfaas-fn}}\nspec: {{{spec}}}\n"
         );
         let refused = cluster.apply(&manifest);
-        assert!(refused.code == 1 && refused.stderr.contains(text), "{spec}: {}{}", refused.stdout, refused.stderr);
+        assert!(
+            refused.code == 1 && refused.stderr.contains(text),
+            "{spec}: {}{}",
+            refused.stdout,
+            refused.stderr
+        );
     }
 }
 

@@ -7,24 +7,55 @@ fn the_known_walkthrough_goes_line_by_line() {
     let Some(cluster) = Cluster::take() else { return };
     cluster.clear();
     cluster.kubectl(&["apply", "-f", &cluster.file("deploy/namespaces.yml")]).success();
-    let secret = ["-n", "openfaas", "create", "secret", "generic", "basic-auth",
-        "--from-literal=basic-auth-user=admin", "--from-literal=basic-auth-password=by-hand-0123"];
+    let secret = [
+        "-n",
+        "openfaas",
+        "create",
+        "secret",
+        "generic",
+        "basic-auth",
+        "--from-literal=basic-auth-user=admin",
+        "--from-literal=basic-auth-password=by-hand-0123",
+    ];
     cluster.kubectl(&secret).success();
     let chart = cluster.file("charts/faas");
-    let install = ["upgrade", "openfaas", "--install", &chart, "--namespace", "openfaas",
-        "--set", "basic_auth=true", "--set", "serviceType=LoadBalancer", "--set", "functionNamespace=openfaas-fn",
+    let install = [
+        "upgrade",
+        "openfaas",
+        "--install",
+        &chart,
+        "--namespace",
+        "openfaas",
+        "--set",
+        "basic_auth=true",
+        "--set",
+        "serviceType=LoadBalancer",
+        "--set",
+        "functionNamespace=openfaas-fn",
         // What a node that pulls nothing and has no storage needs.
-        "--set", "openfaasImagePullPolicy=IfNotPresent", "--set", "functions.imagePullPolicy=IfNotPresent",
-        "--set", "nats.persistence.enabled=false", "--set", "async=true"];
+        "--set",
+        "openfaasImagePullPolicy=IfNotPresent",
+        "--set",
+        "functions.imagePullPolicy=IfNotPresent",
+        "--set",
+        "nats.persistence.enabled=false",
+        "--set",
+        "async=true",
+    ];
     let notes = cluster.helm(&install).success();
     assert!(notes.contains("faas login"), "{notes}");
     for deployment in ["gateway", "operator"] {
-        let rollout = ["-n", "openfaas", "rollout", "status", "--timeout=90s", &format!("deployment/{deployment}")];
+        let rollout =
+            ["-n", "openfaas", "rollout", "status", "--timeout=90s", &format!("deployment/{deployment}")];
         cluster.kubectl(&rollout).success();
     }
-    let found = ["-n", "openfaas", "get", "deployments", "-l", "release=openfaas, app=openfaas", "-o", "name"];
+    let found =
+        ["-n", "openfaas", "get", "deployments", "-l", "release=openfaas, app=openfaas", "-o", "name"];
     let found = cluster.kubectl(&found).success();
-    assert!(found.contains("deployment.apps/gateway") && found.contains("deployment.apps/operator"), "{found}");
+    assert!(
+        found.contains("deployment.apps/gateway") && found.contains("deployment.apps/operator"),
+        "{found}"
+    );
     for service in ["gateway", "gateway-external", "nats"] {
         cluster.kubectl(&["-n", "openfaas", "get", "service", service]).success();
     }

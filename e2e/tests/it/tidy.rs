@@ -22,8 +22,10 @@ const LAYERS: [(&str, u8); 12] = [
 /// Used by tests and measurements only.
 const DEVELOPMENT: [&str; 3] = ["faas-testing", "faas-e2e", "faas-bench"];
 /// What a crate must never link, whatever its layer: the watchdog is process 1 of every replica.
-const FORBIDDEN: [(&str, &[&str]); 1] =
-    [("faas-watchdog", &["rusqlite", "kube", "async-nats", "axum", "faas-k8s", "faas-package", "faas-provider"])];
+const FORBIDDEN: [(&str, &[&str]); 1] = [(
+    "faas-watchdog",
+    &["rusqlite", "kube", "async-nats", "axum", "faas-k8s", "faas-package", "faas-provider"],
+)];
 
 #[test]
 fn crates_depend_downwards_only() {

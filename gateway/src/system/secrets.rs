@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use faas_api::{Namespace, Secret};
+use faas_api::{Namespace, Secret, is_subdomain};
 use faas_provider::Error;
 use serde::Serialize;
 
@@ -101,31 +101,4 @@ fn value(secret: &Secret) -> Result<Vec<u8>, Refusal> {
         ));
     }
     Ok(value)
-}
-
-/// DNS-1123 subdomain: at most 253 characters, labels of a-z, 0-9 and inner dashes. It is a safe file name too.
-fn is_subdomain(name: &str) -> bool {
-    let label = |label: &str| {
-        let edge =
-            |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        edge(label.bytes().next())
-            && edge(label.bytes().last())
-            && label.bytes().all(|byte| byte == b'-' || edge(Some(byte)))
-    };
-    name.len() <= 253 && name.split('.').all(label)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secret_names_are_subdomains() {
-        for good in ["a", "api-key", "tls.crt", "a.b-c.0"] {
-            assert!(is_subdomain(good), "{good}");
-        }
-        for bad in ["", ".", "..", "a..b", "-a", "a-", "A", "a/b", "../x", "a_b", &"a".repeat(254)] {
-            assert!(!is_subdomain(bad), "{bad}");
-        }
-    }
 }

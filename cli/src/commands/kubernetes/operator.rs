@@ -42,7 +42,7 @@ async fn work(args: &OperatorArgs, env: &Env) -> anyhow::Result<()> {
     let (client, config) = (client().await?, config(args, env)?);
     let admin = role::serve_admin(admin, registry.clone(), || {}, &shutdown)?;
     let ready = move || admin.set_ready(true);
-    let working = faas_operator::run(client, config, &registry, shutdown.drain.clone(), ready);
+    let working = Box::pin(faas_operator::run(client, config, &registry, shutdown.drain.clone(), ready));
     // A second signal ends what the first let finish.
     shutdown.abort.run_until_cancelled(working).await.transpose()?;
     Ok(())
@@ -77,7 +77,8 @@ fn pull_policy(env: &Env) -> anyhow::Result<String> {
     if ["Always", "IfNotPresent", "Never"].contains(&policy) {
         return Ok(policy.to_owned());
     }
-    let text = format!("image_pull_policy: {policy:?} is not a policy: expected Always, IfNotPresent or Never");
+    let text =
+        format!("image_pull_policy: {policy:?} is not a policy: expected Always, IfNotPresent or Never");
     Err(failure(text).into())
 }
 
@@ -100,7 +101,8 @@ const READINESS: Variables = [
 ];
 
 fn probe(env: &Env, variables: &Variables) -> ValidProbe {
-    let [initial, timeout, period, success, failure] = variables.map(|(name, default)| variables::number(env, name, default));
+    let [initial, timeout, period, success, failure] =
+        variables.map(|(name, default)| variables::number(env, name, default));
     ValidProbe {
         path: "/_/health".to_owned(),
         chosen: false,

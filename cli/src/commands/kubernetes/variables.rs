@@ -25,7 +25,12 @@ pub(crate) fn switch(env: &Env, name: &'static str, default: bool) -> bool {
         Some("true" | "1") => true,
         Some("false" | "0") => false,
         Some(text) => {
-            tracing::warn!(variable = name, value = text, default, "neither true nor false: the default is used");
+            tracing::warn!(
+                variable = name,
+                value = text,
+                default,
+                "neither true nor false: the default is used"
+            );
             default
         }
     }
@@ -50,7 +55,10 @@ pub(crate) fn credentials(env: &Env) -> anyhow::Result<Option<faas_gateway::Cred
         let file = folder.join(name);
         let text = std::fs::read_to_string(&file).map(|text| text.trim().to_owned());
         let text = text.with_context(|| format!("cannot read {}, which basic_auth needs", file.display()))?;
-        anyhow::ensure!(!text.is_empty(), failure(format!("{} is empty, and basic_auth needs it", file.display())));
+        anyhow::ensure!(
+            !text.is_empty(),
+            failure(format!("{} is empty, and basic_auth needs it", file.display()))
+        );
         Ok(text)
     };
     let (user, password) = (read("basic-auth-user")?, read("basic-auth-password")?);

@@ -24,8 +24,7 @@ fn probe(settings: &ValidProbe, http: bool) -> Probe {
             scheme: Some("HTTP".into()),
             ..HTTPGetAction::default()
         }),
-        exec: (!over_http)
-            .then(|| ExecAction { command: Some(vec!["cat".into(), LOCK_FILE.into()]) }),
+        exec: (!over_http).then(|| ExecAction { command: Some(vec!["cat".into(), LOCK_FILE.into()]) }),
         initial_delay_seconds: Some(settings.initial_delay_seconds),
         period_seconds: Some(settings.period_seconds),
         timeout_seconds: Some(settings.timeout_seconds),

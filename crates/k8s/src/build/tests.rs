@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "literals read better without references")]
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -22,22 +24,26 @@ fn objects(spec: serde_json::Value, settings: &Settings) -> String {
         "metadata": { "name": "resize", "namespace": "openfaas-fn", "uid": "u-1" } });
     let function: Function = serde_json::from_value(object).unwrap();
     let defaults = Defaults {
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         healthcheck_interval: Duration::from_secs(30),
         liveness: probe(10),
         readiness: probe(2),
     };
     let secrets = Secrets::from([("api-key".to_owned(), Some("Opaque".to_owned()))]);
     let valid = validate(&function, &secrets, &defaults).unwrap();
-    let deployment = build_deployment(&valid, settings, owner_reference(&function), Some("2026-01-01T00:00:00Z"));
+    let deployment =
+        build_deployment(&valid, settings, owner_reference(&function), Some("2026-01-01T00:00:00Z"));
     let service = build_service(&valid, owner_reference(&function));
-    format!("{}---\n{}", serde_yaml_ng::to_string(&deployment).unwrap(), serde_yaml_ng::to_string(&service).unwrap())
+    format!(
+        "{}---\n{}",
+        serde_yaml_ng::to_string(&deployment).unwrap(),
+        serde_yaml_ng::to_string(&service).unwrap()
+    )
 }
 
 #[test]
 fn a_plain_function() {
-    let settings =
-        Settings { http_probe: true, set_nonroot_user: true, image_pull_policy: "Always".into() };
+    let settings = Settings { http_probe: true, set_nonroot_user: true, image_pull_policy: "Always".into() };
     insta::assert_snapshot!(objects(json!({ "name": "resize", "image": "resize:1" }), &settings));
 }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "literals read better without references")]
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -37,20 +39,37 @@ fn check(status: Value, reason: &str, text: &str, blame: Blame) {
 
 #[test]
 fn each_trouble_tells_what_to_do() {
-    check(waiting("ErrImagePull", "no such host"), "ImagePullBackOff", "i:1 could not be pulled: no such host", Blame::Platform);
+    check(
+        waiting("ErrImagePull", "no such host"),
+        "ImagePullBackOff",
+        "i:1 could not be pulled: no such host",
+        Blame::Platform,
+    );
     check(waiting("ErrImageNeverPull", ""), "ErrImageNeverPull", "switched off", Blame::Platform);
     let absent = "secret \"s\" not found";
-    check(waiting("CreateContainerConfigError", absent), "CreateContainerConfigError", absent, Blame::Platform);
+    check(
+        waiting("CreateContainerConfigError", absent),
+        "CreateContainerConfigError",
+        absent,
+        Blame::Platform,
+    );
     let crash = container(false, json!({ "waiting": { "reason": "CrashLoopBackOff" } }), exited(3, "Error"));
     check(crash, "CrashLoop", "exit code 3: see \"faas logs f\"", Blame::Handler);
-    check(container(false, exited(137, "OOMKilled"), json!({})), "OutOfMemory", "more memory", Blame::Handler);
+    check(
+        container(false, exited(137, "OOMKilled"), json!({})),
+        "OutOfMemory",
+        "more memory",
+        Blame::Handler,
+    );
     let full = json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient cpu" }] });
     check(full, "Unschedulable", "Insufficient cpu", Blame::Platform);
 }
 
 #[test]
 fn starting_is_no_trouble() {
-    for status in [waiting("ContainerCreating", ""), container(false, json!({ "running": {} }), json!({})), json!({})] {
+    for status in
+        [waiting("ContainerCreating", ""), container(false, json!({ "running": {} }), json!({})), json!({})]
+    {
         assert_eq!(find_trouble([&pod("a", 0, status)]), None);
     }
 }
@@ -84,5 +103,8 @@ fn a_quota_or_pod_security_in_the_way_is_told() {
     let deployment = json!({ "metadata": {}, "status": { "conditions": [
         { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods" }] } });
     let trouble = rollout_trouble(&serde_json::from_value(deployment).unwrap()).unwrap();
-    assert_eq!((trouble.reason, trouble.message.as_str()), ("PodsRefused", "no pod can be made: exceeded quota: pods"));
+    assert_eq!(
+        (trouble.reason, trouble.message.as_str()),
+        ("PodsRefused", "no pod can be made: exceeded quota: pods")
+    );
 }

@@ -45,7 +45,10 @@ impl ValidProbe {
                 .or(number("initialDelaySeconds", 0)?)
                 .or(duration(annotations, &format!("{prefix}.initialDelay"))?)
                 .unwrap_or(self.initial_delay_seconds),
-            period_seconds: field.period_seconds.or(number("periodSeconds", 1)?).unwrap_or(self.period_seconds),
+            period_seconds: field
+                .period_seconds
+                .or(number("periodSeconds", 1)?)
+                .unwrap_or(self.period_seconds),
             timeout_seconds: field
                 .timeout_seconds
                 .or(number("timeoutSeconds", 1)?)

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "literals read better without references")]
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,7 +18,7 @@ fn probe() -> ValidProbe {
 
 fn defaults() -> Defaults {
     Defaults {
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         healthcheck_interval: Duration::from_secs(30),
         liveness: probe(),
         readiness: probe(),
@@ -54,7 +56,12 @@ fn what_cannot_run_is_told_with_the_field_and_what_was_expected() {
     refused(json!({ "labels": { "a": "b c" } }), "InvalidLabel", "\"b c\"");
     refused(json!({ "environment": { "A=B": "" } }), "InvalidEnvironment", "A=B");
     refused(json!({ "annotations": { "a b": "" } }), "InvalidAnnotation", "\"a b\"");
-    refused(json!({ "secrets": ["s"] }), "SecretNotFound", "Required secret 's' was not found in the cluster");
+    refused(
+        json!({ "secrets": ["s"] }),
+        "SecretNotFound",
+        "Required secret 's' was not found in the cluster",
+    );
+    refused(json!({ "secrets": ["../pods/x"] }), "InvalidSecret", "not the name of a Secret");
     for annotation in ["com.openfaas.ready.http.path", "com.openfaas.health.http.periodSeconds"] {
         refused(json!({ "annotations": { annotation: "x" } }), "InvalidAnnotation", annotation);
     }
@@ -62,7 +69,8 @@ fn what_cannot_run_is_told_with_the_field_and_what_was_expected() {
 
 #[test]
 fn a_name_must_be_one_of_a_service() {
-    for (name, text) in [("0f", "begin with a letter"), ("f_g", "not a DNS label"), (&*"f".repeat(64), "63")] {
+    for (name, text) in [("0f", "begin with a letter"), ("f_g", "not a DNS label"), (&*"f".repeat(64), "63")]
+    {
         let mut function = function(json!({ "name": name }));
         function.metadata.name = Some(name.into());
         let stalled = validate(&function, &Secrets::new(), &defaults()).unwrap_err();
@@ -109,7 +117,10 @@ fn probes_are_defaults_then_annotations_then_fields() {
             "com.openfaas.ready.http.periodSeconds": "7", "com.openfaas.ready.http.timeoutSeconds": "4" },
         "probes": { "readiness": { "periodSeconds": 9 } } }));
     let (liveness, readiness) = (valid.liveness, valid.readiness);
-    assert_eq!((liveness.path.as_str(), liveness.initial_delay_seconds, liveness.chosen), ("/alive", 30, true));
+    assert_eq!(
+        (liveness.path.as_str(), liveness.initial_delay_seconds, liveness.chosen),
+        ("/alive", 30, true)
+    );
     let readiness = (readiness.path.as_str(), readiness.period_seconds, readiness.timeout_seconds);
     assert_eq!(readiness, ("/alive", 9, 4));
 }
@@ -117,5 +128,8 @@ fn probes_are_defaults_then_annotations_then_fields() {
 #[test]
 fn constraints_take_both_spellings() {
     let valid = valid(json!({ "constraints": ["zone=a", "node-role/x == b"] }));
-    assert_eq!(serde_json::to_value(valid.node_selector).unwrap(), json!({ "zone": "a", "node-role/x": "b" }));
+    assert_eq!(
+        serde_json::to_value(valid.node_selector).unwrap(),
+        json!({ "zone": "a", "node-role/x": "b" })
+    );
 }

@@ -14,7 +14,7 @@ use kube::Client;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::support::{World, client_config, config, eventually, kubeconfig};
+use crate::support::{World, client_config, config, eventually};
 
 #[derive(Default)]
 struct Routes(Mutex<HashMap<FunctionId, Route>>);
@@ -184,8 +184,8 @@ async fn a_namespace_that_is_not_marked_is_left_alone() {
 
 #[tokio::test]
 async fn a_missing_right_is_named() {
-    let Some(path) = kubeconfig() else { return };
-    let mut nobody = client_config(&path).await;
+    let Some(world) = World::start().await else { return };
+    let mut nobody = client_config(world.kubeconfig()).await;
     nobody.auth_info.impersonate = Some("system:serviceaccount:default:nobody".into());
     let kube = Kube::start(Client::try_from(nobody).unwrap(), config(false));
     let Err(Error::Forbidden(text)) = kube.list(&Namespace::default()).await else {

@@ -1,8 +1,7 @@
-//! A clean place in the cluster, an operator and a provider. One at a time, over all processes that lock the
-//! kubeconfig's file, since functions and namespaces of the suite have fixed names.
+//! A clean place in the cluster, an operator and a provider. One at a time, since functions and namespaces of the suite
+//! have fixed names.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use faas_k8s::{Defaults, Function, Settings, ValidProbe, labels};
 use faas_provider::Provider;
 use faas_provider::conformance::{Behaviour, Harness};
 use faas_provider_kube::{Config, Kube};
+use faas_testing::Cluster;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Node, Pod, Secret, Service};
@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) kube: Kube,
     kubeconfig: PathBuf,
     stop: CancellationToken,
-    _alone: File,
+    _cluster: Cluster,
 }
 
 /// Leaves the cluster as it was found, failed or not.
@@ -52,15 +52,21 @@ impl Drop for World {
 impl World {
     /// `None` where there is no cluster to test with.
     pub(crate) async fn start() -> Option<Self> {
-        let path = kubeconfig()?;
-        let alone = lock(path.clone()).await;
+        let cluster = tokio::task::spawn_blocking(Cluster::take).await.unwrap()?;
+        // These tests bring an operator of their own.
+        cluster.helm(&["uninstall", "openfaas", "-n", "openfaas", "--ignore-not-found", "--wait"]).success();
+        let path = cluster.kubeconfig().to_owned();
         let client = Client::try_from(client_config(&path).await).unwrap();
         prepare(&client).await;
         clean(&client).await;
         let stop = start_operator(client.clone());
         let kube = Kube::start(client.clone(), config(true));
         kube.synced().await;
-        Some(Self { client, kube, kubeconfig: path, stop, _alone: alone })
+        Some(Self { client, kube, kubeconfig: path, stop, _cluster: cluster })
+    }
+
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     pub(crate) fn api<K>(&self) -> Api<K>
@@ -71,32 +77,7 @@ impl World {
     }
 }
 
-/// The cluster to test with, if one is named. Where everything is tested, one has to be.
-pub(crate) fn kubeconfig() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "a test has no other configuration")]
-    let (path, ci) = (std::env::var_os("FAAS_TEST_KUBECONFIG"), std::env::var_os("CI"));
-    if path.is_none() {
-        let text = "FAAS_TEST_KUBECONFIG is not set";
-        assert!(ci.is_none_or(|ci| ci != "true"), "{text}");
-        #[expect(clippy::print_stderr, reason = "said to the one who runs the tests")]
-        {
-            eprintln!("skipped: {text}");
-        }
-    }
-    path.map(Into::into)
-}
-
-/// Locked until it is closed.
-async fn lock(path: PathBuf) -> File {
-    let wait = move || {
-        let file = File::open(path).unwrap();
-        file.lock().unwrap();
-        file
-    };
-    tokio::task::spawn_blocking(wait).await.unwrap()
-}
-
-pub(crate) async fn client_config(path: &PathBuf) -> kube::Config {
+pub(crate) async fn client_config(path: &Path) -> kube::Config {
     let file = Kubeconfig::read_from(path).unwrap();
     kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap()
 }
@@ -137,12 +118,6 @@ fn start_operator(client: Client) -> CancellationToken {
 
 /// What the platform's installation would have made.
 async fn prepare(client: &Client) {
-    let platform = ListParams::default().labels("app=openfaas");
-    let installed = Api::<Deployment>::all(client.clone()).list_metadata(&platform).await.unwrap();
-    assert!(
-        installed.items.is_empty(),
-        "the platform is installed in this cluster: uninstall it, since these tests bring an operator of their own"
-    );
     let nodes = Api::<Node>::all(client.clone());
     eventually(&format!("{IMAGE} in the cluster: run make cluster-images"), async || {
         let nodes = nodes.list(&ListParams::default()).await.unwrap().items;
