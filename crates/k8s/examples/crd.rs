@@ -1,4 +1,4 @@
-//! Prints the CustomResourceDefinition that the chart installs; see `tests/crd.rs`.
+//! Prints the `CustomResourceDefinition` that the chart installs; see `tests/crd.rs`.
 
 use std::io::Write as _;
 

@@ -1,5 +1,10 @@
 //! What a cluster alone can show: the chart installed on a real Kubernetes, real images, real pods.
-#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "helpers of tests, and counts that they tell")]
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers of tests, and counts that they tell"
+)]
 
 mod contract;
 mod faults;
