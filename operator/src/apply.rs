@@ -68,6 +68,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::needless_pass_by_value, reason = "literals read better without references")]
+
     use serde_json::{Value, json};
 
     use super::*;

@@ -70,6 +70,8 @@ fn taken(function: &Function, kind: &str, found: &ObjectMeta, own: bool) -> Opti
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::needless_pass_by_value, reason = "literals read better without references")]
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -91,7 +93,7 @@ mod tests {
         assert_eq!(service(json!({ "labels": label, "ownerReferences": owner("u") }), json!({})), None);
         let foreign = service(json!({}), json!({ "app": "f" })).unwrap();
         assert!(foreign.starts_with("there is a Service f that is not a function's"), "{foreign}");
-        let owned = service(json!({ "labels": label, "ownerReferences": owner("x") }), json!({})).unwrap();
-        assert!(owned.starts_with("the Service f belongs to Other o"), "{owned}");
+        let foreign = service(json!({ "labels": label, "ownerReferences": owner("x") }), json!({})).unwrap();
+        assert!(foreign.starts_with("the Service f belongs to Other o"), "{foreign}");
     }
 }
