@@ -83,13 +83,16 @@ async fn wake(gateway: &Gateway, function: &FunctionId, shared: &Shared) -> Resu
             return not_found(function);
         }
         tracing::error!(%function, error = &error as &dyn std::error::Error, "failed to wake");
+        if matches!(error, Error::Unavailable { .. }) {
+            return unknown(function);
+        }
         Fault::new(Side::Platform, StatusCode::INTERNAL_SERVER_ERROR, "the function could not be woken")
             .body(format!("error finding function {function}: "))
     })
 }
 
 /// A function that is not in the table: another gateway may have deployed it a moment ago. Asked once, for a bounded
-/// time; a 404 is an answer of the provider, never of its silence.
+/// time. Silence of the provider is no 404; a provider that is asked too often may say nothing of a function that is there.
 pub(crate) async fn look_up(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
     match timeout(LOOK_UP_TIMEOUT, gateway.0.provider.look_up(function)).await {
         Ok(Ok(())) => find(gateway, function),

@@ -42,7 +42,6 @@ fn stands(desired: &Deployment, found: Option<&Deployment>, left: Option<&Applie
         && found.metadata.generation.is_some_and(|generation| generation <= left.generation)
         && includes(found.metadata.labels.as_ref(), desired.metadata.labels.as_ref())
         && includes(found.metadata.annotations.as_ref(), desired.metadata.annotations.as_ref())
-        && found.metadata.owner_references.is_some()
 }
 
 type Map = std::collections::BTreeMap<String, String>;
@@ -83,7 +82,7 @@ mod tests {
         let desired = deployment(json!({ "name": "f", "labels": { "l": "1" }, "annotations": { "a": "1" } }));
         let left = Applied { uid: "u".into(), generation: 3 };
         let found = |change: Value| {
-            let mut metadata = json!({ "name": "f", "uid": "u", "generation": 3, "ownerReferences": [],
+            let mut metadata = json!({ "name": "f", "uid": "u", "generation": 3,
                 "labels": { "l": "1", "theirs": "x" }, "annotations": { "a": "1" } });
             metadata.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             deployment(metadata)
@@ -96,7 +95,6 @@ mod tests {
             (json!({ "uid": "other" }), false),
             (json!({ "labels": {} }), false),
             (json!({ "annotations": { "a": "2" } }), false),
-            (json!({ "ownerReferences": null }), false),
         ] {
             assert_eq!(stands(&desired, Some(&found(change.clone())), Some(&left)), expected, "{change}");
         }

@@ -77,7 +77,12 @@ pub(crate) async fn run(
 pub(crate) async fn check(client: &Client, config: &Config) {
     let scope = Scope { client: client.clone(), namespace: config.namespace.clone() };
     while let Err(error) = scope.can_list().await {
-        tracing::error!(error = &error as &dyn std::error::Error, "cannot begin yet");
+        let hint = match error.status().map(|status| status.code) {
+            Some(404) => "install the definition of Function: the chart's crd/functions.openfaas.com.yaml",
+            Some(401 | 403) => "grant the operator's account the rights that the chart lists",
+            _ => "is the API server reachable?",
+        };
+        tracing::error!(error = &error as &dyn std::error::Error, hint, "cannot begin yet");
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     tracing::info!("ready");

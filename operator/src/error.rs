@@ -23,6 +23,12 @@ pub(crate) enum Error {
         /// What was being done.
         what: &'static str,
     },
+    /// What an earlier function of the same name left is being removed.
+    #[error("the {kind} of an earlier function of this name is being removed")]
+    LeftBehind {
+        /// Of object.
+        kind: &'static str,
+    },
     /// Another copy may lead by now.
     #[error("no longer leading")]
     NotLeading,
@@ -34,8 +40,16 @@ impl Error {
         match self {
             Self::Api { .. } => "api",
             Self::Timeout { .. } => "timeout",
+            Self::LeftBehind { .. } => "left_behind",
             Self::NotLeading => "not_leading",
         }
+    }
+
+    /// The API server's words, if it refused what was asked rather than failed at it.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        let status = self.status()?;
+        let refused = (400..500).contains(&status.code) && ![404, 409, 429].contains(&status.code);
+        refused.then_some(status.message.as_str())
     }
 
     /// The API server's own status, if it answered with one.

@@ -5,7 +5,7 @@
 //! left alone and what was changed by hand comes back.
 //!
 //! Reading order: `lease` (who leads), `controller` (what is watched, when to reconcile), `reconcile` (one function),
-//! `dereference`, `apply`, `report` (its steps), `memory` (what spares the API server).
+//! `dereference`, `plan`, `apply`, `report` (its steps), `memory` (what spares the API server).
 
 mod apply;
 mod controller;
@@ -14,6 +14,7 @@ mod error;
 mod lease;
 mod memory;
 mod metrics;
+mod plan;
 mod reconcile;
 mod report;
 

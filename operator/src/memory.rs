@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use faas_k8s::{Function, Stalled, annotations};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
+use tokio::time::Instant;
 
 /// The objects that a sound function wants.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ struct Known {
     deployment: Option<Applied>,
     service: Option<String>,
     failures: u32,
+    /// Since when it has not been as it should.
+    unwell: Option<Instant>,
 }
 
 /// What is known of every function.
@@ -78,7 +82,11 @@ impl Memory {
     /// Remembers what became of this version. What was applied of another is to be applied anew.
     pub(crate) fn set_plan(&self, function: &Function, plan: Option<Result<Arc<Plan>, Stalled>>) {
         self.with(function, |known| {
-            known.version = Some(Version::of(function));
+            let version = Version::of(function);
+            if known.version.as_ref() != Some(&version) {
+                known.unwell = None;
+            }
+            known.version = Some(version);
             known.plan = plan;
             known.deployment = None;
             known.service = None;
@@ -109,7 +117,16 @@ impl Memory {
         })
     }
 
+    /// All is well.
     pub(crate) fn record_success(&self, function: &Function) {
-        self.with(function, |known| known.failures = 0);
+        self.with(function, |known| (known.failures, known.unwell) = (0, None));
+    }
+
+    /// How long this version has not been as it should, from the first time that this was asked.
+    pub(crate) fn unwell_for(&self, function: &Function) -> Duration {
+        self.with(function, |known| {
+            known.failures = 0;
+            known.unwell.get_or_insert_with(Instant::now).elapsed()
+        })
     }
 }

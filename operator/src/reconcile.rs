@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faas_k8s::{
-    Defaults, Function, Observed, Settings, Stalled, annotations, build_deployment, build_service,
-    find_trouble, labels, least_replicas, owner_reference, rollout_trouble, validate,
+    Defaults, Function, Observed, Settings, Stalled, find_trouble, labels, least_replicas, rollout_trouble,
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -19,14 +18,17 @@ use tokio::time::Instant;
 
 use crate::error::{Error, bounded};
 use crate::lease::Leadership;
-use crate::memory::{Memory, Plan};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::{apply, dereference, report};
+use crate::plan::plan;
+use crate::{apply, report};
 
-/// Failures in a row double the wait, up to this.
+/// Failures in a row double the wait, up to this; what somebody else has to mend is looked at no more seldom.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// What somebody else has to mend is looked at so often.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// What somebody else has to mend is looked at this soon, and later after half the time that it has lasted.
+const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+/// A watch that broke does not tell what was deleted meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_mins(10);
 
 /// What every reconciliation uses.
 pub(crate) struct Context {
@@ -52,6 +54,14 @@ impl Context {
         Ok(())
     }
 
+    /// Waits until what there was at the start is known: what is not yet seen would be told as missing.
+    async fn complete(&self) {
+        // The error is that of a watch that has ended, as it does with the controller.
+        let _ = self.deployments.wait_until_ready().await;
+        let _ = self.services.wait_until_ready().await;
+        let _ = self.pods.wait_until_ready().await;
+    }
+
     pub(crate) fn deployment(&self, function: &Function) -> Option<Arc<Deployment>> {
         self.deployments.get(&reference(function)).filter(|found| is_owned(function, found.as_ref()))
     }
@@ -72,13 +82,11 @@ fn reference<K: kube::Resource<DynamicType = ()>>(function: &Function) -> Object
 
 /// Brings what runs to what is wanted, as far as that is possible now.
 pub(crate) async fn reconcile(function: Arc<Function>, context: Arc<Context>) -> Result<Action, Error> {
+    context.complete().await;
     let started = Instant::now();
     let result = run(&function, &context).await;
     let outcome = result.as_ref().map_or_else(Error::category, |_| "ok");
     context.metrics.record_reconcile(outcome, started.elapsed());
-    if result.is_ok() {
-        context.memory.record_success(&function);
-    }
     result
 }
 
@@ -92,7 +100,7 @@ pub(crate) fn retry(function: &Arc<Function>, error: &Error, context: &Context) 
         error = error as &dyn std::error::Error,
         "failed to reconcile"
     );
-    Action::requeue(LONGEST_WAIT.min(Duration::from_millis(250) * 2_u32.saturating_pow(failures.min(8))))
+    Action::requeue(LONGEST_WAIT.min(Duration::from_millis(125) * 2_u32.saturating_pow(failures.min(9))))
 }
 
 async fn run(function: &Function, context: &Context) -> Result<Action, Error> {
@@ -100,15 +108,10 @@ async fn run(function: &Function, context: &Context) -> Result<Action, Error> {
         // What it owns goes with it.
         return Ok(Action::await_change());
     }
-    let plan = match function.spec.replicas {
-        Some(_) => plan(function, context).await?,
-        None if set_replicas(function, context).await? => return Ok(Action::await_change()),
-        None => Err(old_definition()),
-    };
-    let applied = match &plan {
-        Ok(plan) => rejected(apply::apply(context, function, plan).await)?,
-        Err(stalled) => Err(stalled.clone()),
-    };
+    if function.spec.replicas.is_none() && set_replicas(function, context).await? {
+        return Ok(Action::await_change());
+    }
+    let applied = refused(apply(function, context).await)?;
     let deployment = context.deployment(function);
     let pods = pods(function, context);
     let trouble = find_trouble(pods.iter().map(AsRef::as_ref))
@@ -116,10 +119,40 @@ async fn run(function: &Function, context: &Context) -> Result<Action, Error> {
     let observed = Observed {
         applied: applied.as_ref().copied(),
         deployment: deployment.as_deref(),
+        generation: context.memory.deployment(function).map_or(0, |left| left.generation),
         trouble: trouble.as_ref(),
     };
     report::report(context, function, &observed).await?;
-    Ok(applied.map_or_else(|_| Action::requeue(LOOK_AGAIN), |()| Action::await_change()))
+    Ok(next(function, context, applied.is_ok() && !is_starting(function, deployment.as_deref())))
+}
+
+/// When to look again, though nothing changes.
+fn next(function: &Function, context: &Context, well: bool) -> Action {
+    if !well {
+        let age = context.memory.unwell_for(function);
+        return Action::requeue((age / 2).clamp(SHORTEST_WAIT, LONGEST_WAIT));
+    }
+    context.memory.record_success(function);
+    let jitter = function.uid().unwrap_or_default().bytes().map(u64::from).sum::<u64>() % 60;
+    Action::requeue(LOOK_AGAIN + Duration::from_secs(jitter))
+}
+
+async fn apply(function: &Function, context: &Context) -> Result<Result<(), Stalled>, Error> {
+    if function.spec.replicas.is_none() {
+        return Ok(Err(old_definition()));
+    }
+    // What keeps it from starting may be a secret that has gone since.
+    let starting = is_starting(function, context.deployment(function).as_deref());
+    match plan(function, context, starting).await? {
+        Ok(plan) => apply::apply(context, function, &plan).await.map(Ok),
+        Err(stalled) => Ok(Err(stalled)),
+    }
+}
+
+fn is_starting(function: &Function, deployment: Option<&Deployment>) -> bool {
+    let status = deployment.and_then(|deployment| deployment.status.as_ref());
+    let available = status.and_then(|status| status.available_replicas).unwrap_or_default();
+    available == 0 && function.spec.replicas != Some(0)
 }
 
 /// The scale subresource, and so every autoscaler, needs the number to be there. `false` if there is no such subresource.
@@ -127,11 +160,13 @@ async fn set_replicas(function: &Function, context: &Context) -> Result<bool, Er
     context.may_write("Function")?;
     let api: Api<Function> =
         Api::namespaced(context.client.clone(), &function.namespace().unwrap_or_default());
-    let (name, patch) =
-        (function.name_any(), json!({ "spec": { "replicas": least_replicas(&function.spec) } }));
-    let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-    let request = api.patch_scale(&name, &params, &patch);
-    match bounded("set the number of replicas", request).await {
+    // The version keeps it from what somebody has set meanwhile.
+    let patch = Patch::Merge(json!({
+        "metadata": { "resourceVersion": function.resource_version() },
+        "spec": { "replicas": least_replicas(&function.spec) },
+    }));
+    let (name, params) = (function.name_any(), report::field_manager());
+    match bounded("set the number of replicas", api.patch_scale(&name, &params, &patch)).await {
         Err(error) if error.status().is_some_and(|status| status.code == 409) => Ok(true),
         Err(error) if error.status().is_some_and(|status| status.code == 404) => Ok(false),
         result => result.map(|_| true),
@@ -143,44 +178,14 @@ fn old_definition() -> Stalled {
     Stalled::new("OldDefinition", text)
 }
 
-/// What the function wants, or why that cannot be. Asked anew only when the function has changed, or when what stood in
-/// its way may have gone.
-async fn plan(function: &Function, context: &Context) -> Result<Result<Arc<Plan>, Stalled>, Error> {
-    if let Some(plan @ Ok(_)) = context.memory.plan(function) {
-        return Ok(plan);
-    }
-    let secrets = dereference::secrets(&context.client, function).await?;
-    let plan = match validate(function, &secrets, &context.defaults) {
-        Err(stalled) => Err(stalled),
-        Ok(valid) => dereference::names_are_free(&context.client, function).await?.map(|()| {
-            let (owner, deployed_at) =
-                (owner_reference(function), function.annotations().get(annotations::DEPLOYED_AT));
-            Arc::new(Plan {
-                deployment: build_deployment(
-                    &valid,
-                    &context.settings,
-                    owner.clone(),
-                    deployed_at.map(String::as_str),
-                ),
-                service: build_service(&valid, owner),
-            })
-        }),
-    };
-    context.memory.set_plan(function, Some(plan.clone()));
-    Ok(plan)
-}
-
-/// What the API server finds invalid will not become valid by trying again.
-fn rejected(result: Result<(), Error>) -> Result<Result<(), Stalled>, Error> {
-    match result {
-        Ok(()) => Ok(Ok(())),
-        Err(error) => match error.status() {
-            Some(status) if status.code == 422 => {
-                Ok(Err(Stalled::new("Rejected", format!("the API server refused it: {}", status.message))))
-            }
-            _ => Err(error),
-        },
-    }
+/// What the API server refuses is told where people look, and tried again later.
+fn refused(result: Result<Result<(), Stalled>, Error>) -> Result<Result<(), Stalled>, Error> {
+    result.or_else(|error| match error.refusal() {
+        Some(message) => {
+            Ok(Err(Stalled::new("Rejected", format!("{error}: the API server refused it: {message}"))))
+        }
+        None => Err(error),
+    })
 }
 
 fn pods(function: &Function, context: &Context) -> Vec<Arc<Pod>> {

@@ -27,7 +27,7 @@ pub(crate) async fn report(
         Api::namespaced(context.client.clone(), &function.namespace().unwrap_or_default());
     // The uid keeps the status of one that was deleted from a new one with its name.
     let patch = json!({ "metadata": { "uid": function.uid() }, "status": status });
-    let params = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+    let params = field_manager();
     match bounded("write the status", api.patch_status(&function.name_any(), &params, &Patch::Merge(patch)))
         .await
     {
@@ -36,11 +36,18 @@ pub(crate) async fn report(
         Err(error) => return Err(error),
     }
     for event in events(function.status.as_ref(), &status) {
-        if let Err(error) = context.recorder.publish(&event, &function.object_ref(&())).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to publish an event");
+        context.may_write("Event")?;
+        let (recorder, reference) = (&context.recorder, function.object_ref(&()));
+        if let Err(error) = bounded("publish an event", recorder.publish(&event, &reference)).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an event is lost");
         }
     }
     Ok(())
+}
+
+/// For writes that are no server-side apply.
+pub(crate) fn field_manager() -> PatchParams {
+    PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() }
 }
 
 /// What is new: a stall, a trouble of the pods, or that all is well again.
@@ -51,16 +58,23 @@ fn events(before: Option<&FunctionStatus>, after: &FunctionStatus) -> Vec<Event>
     let changed = |kind: &str| {
         let after = find(after, kind)?;
         let before = before.and_then(|before| find(before, kind));
-        let same =
-            before.is_some_and(|before| (&before.status, &before.reason) == (&after.status, &after.reason));
-        (!same).then_some(after)
+        let same = |before: Condition| {
+            // Only what somebody has to mend is told again when its words change: another secret is missing, say.
+            let words = kind != "Stalled" || before.message == after.message;
+            (&before.status, &before.reason) == (&after.status, &after.reason) && words
+        };
+        (!before.is_some_and(same)).then_some(after)
     };
     let stalled = changed("Stalled").filter(|condition| condition.status == "True");
     let healthy = changed("Healthy").filter(|condition| {
         // What passes by itself is no news.
         stalled.is_none() && !matches!(condition.reason.as_str(), "Starting" | "ScaledToZero")
     });
-    stalled.iter().chain(healthy.iter()).map(event).collect()
+    // An update that does not start, while the replicas before it answer on.
+    let answering = find(after, "Healthy").is_some_and(|condition| condition.status == "True");
+    let reconciling = changed("Reconciling")
+        .filter(|condition| answering && condition.status == "True" && condition.reason != "Rollout");
+    stalled.iter().chain(healthy.iter()).chain(reconciling.iter()).map(event).collect()
 }
 
 fn event(condition: &Condition) -> Event {

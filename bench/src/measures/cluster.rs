@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Memory of each role, of a release that has just been installed and serves one function.
+/// Memory of each role of a release that has just been installed.
 fn roles(cluster: &Cluster, report: &mut Report) -> anyhow::Result<()> {
     for (role, most) in [("gateway", GATEWAY_MOST), ("operator", OPERATOR_MOST)] {
         let pod = pod(cluster, role)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use faas_api::{FunctionStatus, Resources};
+use faas_api::{Condition, FunctionStatus, Resources};
 use serde_json::{Value, json};
 
 use crate::cli::Context;
@@ -124,12 +124,13 @@ fn rows(described: &Described, verbose: bool) -> Vec<Vec<String>> {
 
 /// Why it is not ready: every condition that does not hold as it should, its reason and message.
 fn reasons(status: &FunctionStatus) -> Vec<String> {
-    let is_bad = |kind: &str, value: &str| match kind {
-        "Stalled" => value == "True",
-        "Reconciling" => false,
-        _ => value != "True",
+    let is_bad = |condition: &&Condition| match condition.kind.as_str() {
+        "Stalled" => condition.status == "True",
+        // An update that is on its way is no trouble; one that does not start is.
+        "Reconciling" => condition.status == "True" && condition.reason != "Rollout",
+        _ => condition.status != "True",
     };
-    let bad = status.conditions.iter().filter(|condition| is_bad(&condition.kind, &condition.status));
+    let bad = status.conditions.iter().filter(is_bad);
     let mut reasons: Vec<String> = Vec::new();
     for condition in bad {
         let text = [condition.reason.as_str(), condition.message.as_str()];

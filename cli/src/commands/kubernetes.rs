@@ -4,6 +4,8 @@ pub(crate) mod gateway;
 pub(crate) mod operator;
 mod variables;
 
+use std::time::Duration;
+
 use crate::failure::failure;
 
 /// Of the kubeconfig file if there is one, else of the cluster that this process runs in.
@@ -12,6 +14,8 @@ async fn client() -> anyhow::Result<kube::Client> {
         failure(format!("cannot find a Kubernetes cluster: {error}"))
             .hint("run this in a pod with a service account, or name a kubeconfig file in KUBECONFIG")
     };
-    let config = kube::Config::infer().await.map_err(|error| explain(&error))?;
+    let mut config = kube::Config::infer().await.map_err(|error| explain(&error))?;
+    // A server that is gone without a word; watches hear from one that lives every minute.
+    config.read_timeout = Some(Duration::from_mins(5));
     Ok(kube::Client::try_from(config).map_err(|error| explain(&error))?)
 }

@@ -1,8 +1,8 @@
 //! Annotations that mean something to the platform, by the names that OpenFaaS gave them.
 
-/// Path of the liveness probe; the prefix of its settings too.
+/// Prefix of the liveness probe's settings: `.path`, `.periodSeconds` and so on.
 pub const HEALTH: &str = "com.openfaas.health.http";
-/// Path of the readiness probe; the prefix of its settings too.
+/// Prefix of the readiness probe's settings.
 pub const READY: &str = "com.openfaas.ready.http";
 /// The service account of the function's pods.
 pub const SERVICE_ACCOUNT: &str = "com.openfaas.serviceaccount";

@@ -34,6 +34,8 @@ pub struct Observed<'a> {
     pub applied: Result<(), &'a Stalled>,
     /// The Deployment as it is now, if there is one.
     pub deployment: Option<&'a Deployment>,
+    /// The Deployment's generation when it was last applied: a status of an earlier one says nothing of this.
+    pub generation: i64,
     /// What is wrong with the pods.
     pub trouble: Option<&'a Trouble>,
 }
@@ -45,7 +47,9 @@ pub fn build_status(function: &Function, observed: &Observed<'_>, now: Timestamp
     let generation = function.metadata.generation.unwrap_or_default();
     let wanted = function.spec.replicas.unwrap_or(1);
     let updated = seen.updated_replicas.unwrap_or(0);
-    let unfinished = updated < wanted || replicas > updated || available < wanted;
+    let applied = observed.deployment.and_then(|deployment| deployment.metadata.generation);
+    let stale = seen.observed_generation.unwrap_or(0) < applied.unwrap_or(0).max(observed.generation);
+    let unfinished = stale || updated != wanted || replicas != updated || available < wanted;
     let make = |kind: &str, (status, reason, message): (&str, &str, String)| {
         condition(function, kind, status, reason, message, now)
     };
@@ -157,7 +161,7 @@ mod tests {
     fn a_settled_function_is_ready_and_healthy() {
         let (deployment, applied) = (deployment(2), Ok(()));
         check(
-            &Observed { applied, deployment: Some(&deployment), trouble: None },
+            &Observed { applied, deployment: Some(&deployment), generation: 0, trouble: None },
             2,
             [
                 ("Ready", "True", "Applied"),
@@ -169,12 +173,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_just_applied_is_not_settled() {
+        let (deployment, applied) = (deployment(2), Ok(()));
+        check(
+            &Observed { applied, deployment: Some(&deployment), generation: 1, trouble: None },
+            2,
+            [
+                ("Ready", "True", "Applied"),
+                ("Healthy", "True", "Available"),
+                ("Reconciling", "True", "Rollout"),
+                ("Stalled", "False", "Sound"),
+            ],
+        );
+    }
+
+    #[test]
     fn trouble_of_the_pods_is_the_reason() {
         let trouble =
             Trouble { reason: "ImagePullBackOff", message: "no such image".into(), blame: Blame::Platform };
         let deployment = deployment(0);
         check(
-            &Observed { applied: Ok(()), deployment: Some(&deployment), trouble: Some(&trouble) },
+            &Observed {
+                applied: Ok(()),
+                deployment: Some(&deployment),
+                generation: 0,
+                trouble: Some(&trouble),
+            },
             2,
             [
                 ("Ready", "True", "Applied"),
@@ -189,7 +213,8 @@ mod tests {
     fn what_stalls_is_told_and_the_old_replicas_are_still_healthy() {
         let stalled = Stalled::new("SecretNotFound", "create it");
         let deployment = deployment(2);
-        let observed = Observed { applied: Err(&stalled), deployment: Some(&deployment), trouble: None };
+        let observed =
+            Observed { applied: Err(&stalled), deployment: Some(&deployment), generation: 0, trouble: None };
         check(
             &observed,
             2,
@@ -204,7 +229,7 @@ mod tests {
 
     #[test]
     fn times_change_only_with_the_status() {
-        let observed = Observed { applied: Ok(()), deployment: None, trouble: None };
+        let observed = Observed { applied: Ok(()), deployment: None, generation: 0, trouble: None };
         let mut function = Function::new("f", FunctionSpec { replicas: Some(0), ..FunctionSpec::default() });
         let first = build_status(&function, &observed, Timestamp::UNIX_EPOCH);
         function.status = Some(first.clone());

@@ -79,6 +79,10 @@ pub fn validate(function: &Function, secrets: &Secrets, defaults: &Defaults) -> 
     let annotations = spec.annotations.clone().unwrap_or_default();
     let probes = spec.probes.clone().unwrap_or_default();
     let timeout = timeout(spec).unwrap_or(defaults.timeout);
+    let liveness = defaults.liveness.with(annotations::HEALTH, &annotations, probes.liveness)?;
+    // A readiness path that is not given is the health path.
+    let readiness =
+        ValidProbe { path: liveness.path.clone(), chosen: liveness.chosen, ..defaults.readiness.clone() };
     Ok(Valid {
         image: check_image(spec)?,
         namespace: function.namespace().unwrap_or_default(),
@@ -91,26 +95,13 @@ pub fn validate(function: &Function, secrets: &Secrets, defaults: &Defaults) -> 
         secrets,
         pull_secrets,
         service_account: annotations.get(annotations::SERVICE_ACCOUNT).cloned(),
-        liveness: defaults.liveness.with(annotations::HEALTH, &annotations, probes.liveness)?,
-        readiness: readiness(defaults, &annotations, probes.readiness)?,
+        readiness: readiness.with(annotations::READY, &annotations, probes.readiness)?,
+        liveness,
         grace: healthcheck_interval(&environment, defaults) + timeout + Duration::from_secs(5),
         environment,
         annotations: check_annotations(annotations)?,
         name,
     })
-}
-
-/// A readiness path that is not given is the health path.
-fn readiness(
-    defaults: &Defaults,
-    annotations: &BTreeMap<String, String>,
-    field: Option<crate::Probe>,
-) -> Result<ValidProbe, Stalled> {
-    let mut default = defaults.readiness.clone();
-    if let Some(path) = annotations.get(&format!("{}.path", annotations::HEALTH)) {
-        default.path.clone_from(path);
-    }
-    default.with(annotations::READY, annotations, field)
 }
 
 /// A Service's name must begin with a letter (RFC 1035), though a function's need not elsewhere.
@@ -182,7 +173,9 @@ fn check_secrets(spec: &FunctionSpec, found: &Secrets) -> Result<(Vec<String>, V
     let (mut mounted, mut pull) = (Vec::new(), Vec::new());
     for name in spec.secrets.iter().flatten() {
         if !is_subdomain(name) {
-            let text = format!("spec.secrets: {name:?} is not the name of a Secret");
+            let text = format!(
+                "spec.secrets: {name:?} is not the name of a Secret: expected a-z, 0-9, dashes and dots"
+            );
             return Err(Stalled::new("InvalidSecret", text));
         }
         let kind = found.get(name).cloned().flatten().ok_or_else(|| {
@@ -191,6 +184,9 @@ fn check_secrets(spec: &FunctionSpec, found: &Secrets) -> Result<(Vec<String>, V
             );
             Stalled::new("SecretNotFound", text)
         })?;
+        if mounted.contains(name) || pull.contains(name) {
+            continue;
+        }
         let registry = matches!(kind.as_str(), "kubernetes.io/dockercfg" | "kubernetes.io/dockerconfigjson");
         if registry { &mut pull } else { &mut mounted }.push(name.clone());
     }
@@ -227,10 +223,12 @@ fn check_labels(spec: &FunctionSpec) -> Result<BTreeMap<String, String>, Stalled
 }
 
 fn check_annotations(annotations: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Stalled> {
-    match annotations.keys().find(|key| !is_label_key(key)) {
+    // Those the Deployment's controller writes itself, and would for ever.
+    let taken = |key: &str| key.starts_with("deployment.kubernetes.io/");
+    match annotations.keys().find(|key| !is_label_key(key) || taken(key)) {
         None => Ok(annotations),
         Some(key) => {
-            let text = format!("spec.annotations: {key:?} is not an annotation's name");
+            let text = format!("spec.annotations: {key:?} is not an annotation's name, or Kubernetes' own");
             Err(Stalled::new("InvalidAnnotation", text))
         }
     }

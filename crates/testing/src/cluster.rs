@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use crate::{Faas, Http, Output, wait_for};
 
-/// Where the development cluster's forwarder serves the gateway.
-const GATEWAY: &str = "http://127.0.0.1:31112";
+/// The development cluster's own file, and where its forwarder serves the gateway.
+const DEVELOPMENT: (&str, &str) = ("/var/lib/faas-devcluster/kubeconfig", "http://127.0.0.1:31112");
 /// Runs as any user, echoes, and never needs a registry.
 pub const TEST_IMAGE: &str = "docker.io/faas/test-function:dev";
 
@@ -24,6 +24,7 @@ pub const TEST_IMAGE: &str = "docker.io/faas/test-function:dev";
 #[derive(Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
+    gateway: String,
     repository: PathBuf,
     folder: TempDir,
     _turn: File,
@@ -43,6 +44,8 @@ impl Cluster {
             eprintln!("skipped: FAAS_TEST_KUBECONFIG is not set; `make cluster` starts a cluster");
             return None;
         };
+        let gateway = std::env::var("FAAS_TEST_GATEWAY").ok();
+        let gateway = gateway.or_else(|| (kubeconfig == DEVELOPMENT.0).then(|| DEVELOPMENT.1.to_owned()));
         let own = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo tells its tests where they are");
         let repository = Path::new(&own).ancestors().find(|folder| folder.join("charts").is_dir());
         let turn = File::create(std::env::temp_dir().join("faas-test-cluster.lock"));
@@ -50,10 +53,17 @@ impl Cluster {
         turn.lock().expect("the lock file can be locked");
         Some(Self {
             kubeconfig: kubeconfig.into(),
+            gateway: gateway
+                .expect("FAAS_TEST_GATEWAY says where the cluster's gateway will be: its NodePort"),
             repository: repository.expect("the tests run in the repository").to_owned(),
             folder: tempfile::tempdir().expect("a temporary folder can be made"),
             _turn: turn,
         })
+    }
+
+    /// Whether it is the one of `make cluster`, whose processes run on this machine.
+    pub fn is_development(&self) -> bool {
+        self.kubeconfig == Path::new(DEVELOPMENT.0)
     }
 
     /// The file that names it.
@@ -204,26 +214,26 @@ pub struct Installation<'a> {
 
 impl Installation<'_> {
     /// The gateway's URL.
-    pub fn url(&self) -> &'static str {
-        GATEWAY
+    pub fn url(&self) -> &str {
+        &self.cluster.gateway
     }
 
     /// The command line, for this gateway, not logged in.
     pub fn faas(&self) -> Faas {
-        Faas::new(self.cluster.folder()).with("OPENFAAS_URL", GATEWAY)
+        Faas::new(self.cluster.folder()).with("OPENFAAS_URL", self.url())
     }
 
     /// Logs the command line in.
     pub fn login(&self) -> Faas {
         let faas = self.faas();
-        let arguments = ["login", "-g", GATEWAY, "-u", "admin", "--password-stdin"];
+        let arguments = ["login", "-g", self.url(), "-u", "admin", "--password-stdin"];
         faas.run_with(&arguments, self.password.as_bytes()).success();
         faas
     }
 
     /// HTTP to the gateway, without credentials.
     pub fn http(&self) -> Http {
-        Http::new(GATEWAY)
+        Http::new(self.url())
     }
 
     /// HTTP to the gateway, as admin.

@@ -1,11 +1,11 @@
 //! Two operators: the leader is killed, or stopped past its Lease and continued. It converges, and no object is written
 //! twice for one change.
 
-use faas_testing::{Cluster, Installation, wait_for};
+use faas_testing::{Cluster, Http, Installation, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::{available, deploy, deployment, remove};
+use crate::{available, condition, deploy, deployment, remove};
 
 /// The pod that leads, once one does that is not `other`.
 fn leader(cluster: &Cluster, other: &str) -> String {
@@ -19,6 +19,15 @@ fn leader(cluster: &Cluster, other: &str) -> String {
 
 fn generation(cluster: &Cluster, name: &str) -> Value {
     cluster.get(&["-n", "openfaas-fn", "deployment", name])["metadata"]["generation"].clone()
+}
+
+/// What changes with every write: the Service's version, and when each condition of the function last changed.
+fn written(cluster: &Cluster) -> (Value, Vec<Value>) {
+    let service = cluster.get(&["-n", "openfaas-fn", "service", "led"]);
+    let function = cluster.get(&["-n", "openfaas-fn", "function", "led"]);
+    let conditions = function["status"]["conditions"].as_array().unwrap();
+    let times = conditions.iter().map(|condition| condition["lastTransitionTime"].clone()).collect();
+    (service["metadata"]["resourceVersion"].clone(), times)
 }
 
 /// One change of the function makes one change of its Deployment.
@@ -36,11 +45,21 @@ fn another_operator_takes_over_and_nothing_is_written_twice() {
     let platform = cluster.install(&["--set=operator.replicas=2"]);
     deploy(&platform, &deployment("led", "cat"));
     available(&platform, "led", 1);
+    condition(&platform, "led", "Reconciling", "Settled");
+    let before = written(&cluster);
 
     let first = leader(&cluster, "");
     let kill = ["-n", "openfaas", "delete", "pod", &first, "--force", "--grace-period=0"];
     cluster.kubectl(&kill).success();
     let second = leader(&cluster, &first);
+    // It reconciles everything once, and finds all as it should be.
+    let pods = cluster.get(&["-n", "openfaas", "pod", &second]);
+    let admin = Http::new(&format!("http://{}:8082", pods["status"]["podIP"].as_str().unwrap()));
+    wait_for("the new leader to have looked at every function", || {
+        let counts = admin.get("/metrics").text();
+        counts.contains("faas_operator_writes_total{kind=\"Service\"} 1").then_some(())
+    });
+    assert_eq!(written(&cluster), before, "a new leader changes nothing");
     one_change(&platform, 2);
 
     // Stopped for longer than its Lease lasts, it knows nothing of what the other has done meanwhile.
@@ -49,10 +68,10 @@ fn another_operator_takes_over_and_nothing_is_written_twice() {
     kill_process(process, Signal::STOP).unwrap();
     let third = leader(&cluster, &second);
     one_change(&platform, 1);
-    let written = generation(&cluster, "led");
+    let left = generation(&cluster, "led");
     kill_process(process, Signal::CONT).unwrap();
     one_change(&platform, 2);
-    assert_eq!(generation(&cluster, "led"), written.as_u64().unwrap() + 1);
+    assert_eq!(generation(&cluster, "led"), left.as_u64().unwrap() + 1);
     let lease = cluster.get(&["-n", "openfaas", "lease", "faas-operator"]);
     assert_eq!(
         lease["spec"]["holderIdentity"],

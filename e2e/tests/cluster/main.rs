@@ -1,6 +1,7 @@
 //! What a cluster alone can show: the chart installed on a real Kubernetes, real images, real pods.
 #![expect(
     clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "helpers of tests, and counts that they tell"

@@ -64,12 +64,30 @@ fn config(args: &OperatorArgs, env: &Env) -> anyhow::Result<Config> {
             readiness: probe(env, &READINESS),
         },
         workers: variables::number(env, "reconcile_workers", 4),
-        lease: variables::switch(env, "leader_election", true).then(|| LeaseConfig {
-            namespace: args.lease_namespace.clone(),
-            name: faas_k8s::OPERATOR.to_owned(),
-            identity: args.identity.clone().unwrap_or_else(|| format!("process-{}", std::process::id())),
-        }),
+        lease: lease(args, env)?,
     })
+}
+
+fn lease(args: &OperatorArgs, env: &Env) -> anyhow::Result<Option<LeaseConfig>> {
+    if !variables::switch(env, "leader_election", true) {
+        return Ok(None);
+    }
+    Ok(Some(LeaseConfig {
+        namespace: args.lease_namespace.clone(),
+        name: faas_k8s::OPERATOR.to_owned(),
+        identity: identity(args)?,
+    }))
+}
+
+/// The pod's name, else one that no other process has: two of one name would both lead.
+fn identity(args: &OperatorArgs) -> anyhow::Result<String> {
+    if let Some(identity) = args.identity.as_ref().filter(|identity| !identity.is_empty()) {
+        return Ok(identity.clone());
+    }
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(format!("{host}-{:016x}", u64::from_ne_bytes(random)))
 }
 
 fn pull_policy(env: &Env) -> anyhow::Result<String> {

@@ -44,11 +44,15 @@ pub(crate) fn namespace(env: &Env) -> anyhow::Result<Namespace> {
     }
 }
 
-/// What `basic_auth=true` asks for: two files in the folder `secret_mount_path`. Anything but `true` leaves `/system` open.
+/// What `basic_auth=true` asks for: two files in the folder `secret_mount_path`. Only a clear no leaves `/system` open.
 pub(crate) fn credentials(env: &Env) -> anyhow::Result<Option<faas_gateway::Credentials>> {
-    if env.get("basic_auth") != Some("true") {
-        tracing::warn!("basic_auth is not \"true\": anybody who reaches this gateway may change functions");
-        return Ok(None);
+    match env.get("basic_auth") {
+        Some("true" | "1") => {}
+        None | Some("" | "false" | "0") => {
+            tracing::warn!("basic_auth is off: anybody who reaches this gateway may change functions");
+            return Ok(None);
+        }
+        Some(text) => anyhow::bail!(failure(format!("basic_auth: {text:?} is neither true nor false"))),
     }
     let folder = Path::new(env.get("secret_mount_path").unwrap_or("/run/secrets/"));
     let read = |name: &str| {
@@ -87,6 +91,7 @@ mod tests {
         assert!(credentials(&env).unwrap_err().to_string().contains("is empty"));
         std::fs::write(folder.path().join("basic-auth-password"), "s3cret\n").unwrap();
         assert!(credentials(&env).unwrap().is_some());
-        assert!(credentials(&Env::of(&[("basic_auth", "True")])).unwrap().is_none());
+        assert!(credentials(&Env::of(&[("basic_auth", "True")])).is_err());
+        assert!(credentials(&Env::of(&[("basic_auth", "false")])).unwrap().is_none());
     }
 }

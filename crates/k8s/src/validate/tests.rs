@@ -61,6 +61,8 @@ fn what_cannot_run_is_told_with_the_field_and_what_was_expected() {
         "SecretNotFound",
         "Required secret 's' was not found in the cluster",
     );
+    let own = "deployment.kubernetes.io/revision";
+    refused(json!({ "annotations": { own: "7" } }), "InvalidAnnotation", own);
     refused(json!({ "secrets": ["../pods/x"] }), "InvalidSecret", "not the name of a Secret");
     for annotation in ["com.openfaas.ready.http.path", "com.openfaas.health.http.periodSeconds"] {
         refused(json!({ "annotations": { annotation: "x" } }), "InvalidAnnotation", annotation);
@@ -82,7 +84,7 @@ fn a_name_must_be_one_of_a_service() {
 fn secrets_are_mounted_and_registry_credentials_pull() {
     let kinds = [("a", "Opaque"), ("r", "kubernetes.io/dockerconfigjson"), ("o", "kubernetes.io/dockercfg")];
     let secrets = kinds.map(|(name, kind)| (name.to_owned(), Some(kind.to_owned()))).into();
-    let function = function(json!({ "secrets": ["r", "a", "o"] }));
+    let function = function(json!({ "secrets": ["r", "a", "o", "r", "a"] }));
     let valid = validate(&function, &secrets, &defaults()).unwrap();
     assert_eq!((valid.secrets, valid.pull_secrets), (vec!["a".into()], vec!["r".to_owned(), "o".into()]));
 }
