@@ -77,14 +77,17 @@ fn refusal(what: &'static str, status: Status) -> Error {
     match status.code {
         403 => Error::Forbidden(forbidden(&status.message)),
         400 | 413 | 422 => Error::Invalid(status.message),
-        429 | 500..=599 => Error::unavailable(what)(status),
+        404 => Error::unavailable("find the resource: the chart's definition of Function is not installed")(
+            status,
+        ),
+        409 | 429 | 500..=599 => Error::unavailable(what)(status),
         _ => Error::internal(what)(status),
     }
 }
 
 /// The API server names verb, resource and namespace where a right is missing; quotas and admission say their own.
 fn forbidden(message: &str) -> String {
-    if !message.contains(" cannot ") {
+    if !message.contains(" is forbidden: User \"") {
         return message.to_owned();
     }
     format!(

@@ -3,6 +3,7 @@
 //! A change that depends on what it read carries the version that it read, and is tried [`TRIES`] times over where
 //! somebody else was quicker. Fields that the `/system` API does not know, and metadata of others, stay as they are.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use faas_api::{FunctionDeployment, FunctionId, FunctionStatus, Namespace, is_subdomain, labels};
@@ -11,7 +12,7 @@ use faas_k8s::{
     least_replicas, to_status, validate,
 };
 use faas_provider::Error;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -24,6 +25,10 @@ use crate::state::{Event, FunctionFacts, wanted};
 
 /// How often a change is tried that others keep overtaking.
 const TRIES: usize = 8;
+/// Secrets that one function may name through the gateway.
+const MOST_SECRETS: usize = 100;
+/// Secrets that are read at once for one request.
+const SECRETS_AT_ONCE: usize = 8;
 
 impl Kube {
     pub(crate) async fn list_now(&self, namespace: &Namespace) -> Result<Vec<FunctionStatus>, Error> {
@@ -77,7 +82,7 @@ impl Kube {
             Ok(_) => Error::FunctionExists(function.clone()),
             Err(Error::FunctionNotFound(_)) => {
                 let text = format!("the function {function} that was there before is still being removed");
-                Error::unavailable("create the function")(text)
+                Error::unavailable("create the function: the one before it is still being removed")(text)
             }
             Err(error) => error,
         }
@@ -190,11 +195,16 @@ impl Kube {
     async fn secret_types(&self, namespace: &Namespace, names: &[String]) -> Result<Secrets, Error> {
         let secrets = self.namespaced::<Secret>(namespace);
         // The name becomes a part of the call's path as it stands: what is none must not lead elsewhere.
-        let names: Vec<_> = names.iter().filter(|name| is_subdomain(name)).collect();
-        let reads = names.iter().map(|name| call("read a secret", secrets.get_opt(name)));
-        let found = try_join_all(reads).await?.into_iter();
-        let kinds = found.map(|found| found.map(|secret| secret.type_.unwrap_or_default()));
-        Ok(names.into_iter().cloned().zip(kinds).collect())
+        let names: BTreeSet<_> = names.iter().filter(|name| is_subdomain(name)).cloned().collect();
+        if names.len() > MOST_SECRETS {
+            return Err(Error::Invalid(format!("secrets: a function takes at most {MOST_SECRETS}")));
+        }
+        let read = async |name: String| {
+            let found = call("read a secret", secrets.get_opt(&name)).await?;
+            Ok((name, found.map(|secret| secret.type_.unwrap_or_default())))
+        };
+        // Each is a connection of its own while it is asked for.
+        stream::iter(names).map(read).buffer_unordered(SECRETS_AT_ONCE).try_collect().await
     }
 }
 

@@ -72,12 +72,17 @@ impl Kube {
 }
 
 impl Reading {
-    /// What each pod has written; a pod that cannot be read has none, unless nobody may read.
+    /// What each pod has written; a pod that cannot be read has none, unless none can be.
     async fn open_all(&self) -> Result<Vec<Source>, Error> {
         let pods = self.kube.log_pods(&self.query).await?;
         let opened = join_all(pods.iter().map(|pod| self.open(pod))).await;
+        let nothing_read = opened.iter().all(Result::is_err);
         let readable = opened.into_iter().filter_map(|result| match result {
             Err(error @ Error::Forbidden(_)) => Some(Err(error)),
+            // A container that is only being made has no log, and that is an answer.
+            Err(error @ (Error::Unavailable { .. } | Error::Internal { .. })) if nothing_read => {
+                Some(Err(error))
+            }
             result => result.ok().map(Ok),
         });
         readable.collect()

@@ -56,7 +56,7 @@ impl Kube {
         match found {
             Ok(Some(object)) if object.metadata.deletion_timestamp.is_some() => {
                 let text = format!("the namespace {name} that was there before is still being removed");
-                Error::unavailable("create the namespace")(text)
+                Error::unavailable("create the namespace: the one before it is still being removed")(text)
             }
             Ok(_) => Error::NamespaceExists(name),
             Err(failed) => failed.into(),

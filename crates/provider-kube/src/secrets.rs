@@ -1,7 +1,7 @@
 //! Secrets: Opaque, one key named as the secret, and a label that says whose they are. Those of others can be used by
 //! functions, and are neither listed nor changed.
 
-use faas_api::Namespace;
+use faas_api::{Namespace, is_subdomain};
 use faas_k8s::{GATEWAY, labels};
 use faas_provider::Error;
 use k8s_openapi::ByteString;
@@ -32,6 +32,7 @@ impl Kube {
         value: Vec<u8>,
     ) -> Result<(), Error> {
         self.check_namespace(namespace).await?;
+        check_name(name)?;
         let secrets = self.namespaced::<Secret>(namespace);
         let created = call("create the secret", secrets.create(&params(), &make(name, value))).await;
         created.map(drop).map_err(|failed| match failed.kind {
@@ -74,9 +75,17 @@ impl Kube {
     /// A secret that was made through a gateway.
     async fn own_secret(&self, namespace: &Namespace, name: &str) -> Result<Secret, Error> {
         self.check_namespace(namespace).await?;
+        check_name(name)?;
         let found = call("read the secret", self.namespaced::<Secret>(namespace).get_opt(name)).await?;
         found.filter(is_ours).ok_or_else(|| Error::SecretNotFound(name.to_owned()))
     }
+}
+
+/// Names go into a path as they are.
+fn check_name(name: &str) -> Result<(), Error> {
+    let invalid =
+        || Error::Invalid(format!("{name:?} is not a secret's name: expected a DNS-1123 subdomain"));
+    is_subdomain(name).then_some(()).ok_or_else(invalid)
 }
 
 fn is_ours(secret: &Secret) -> bool {

@@ -51,6 +51,8 @@ pub(crate) enum Watched<T> {
     Seen(T),
     /// It is gone.
     Gone(T),
+    /// The one with this uid is no function's any more.
+    Lost(String),
 }
 
 /// What follows from events.
@@ -74,6 +76,8 @@ pub(crate) struct PodName {
 pub(crate) struct State {
     functions: HashMap<FunctionId, Entry>,
     graves: Graves,
+    /// Whose each known pod is, by its uid.
+    owners: HashMap<String, FunctionId>,
     /// The list that is coming in, with what was written meanwhile.
     listing_functions: Option<Vec<FunctionFacts>>,
     listing_pods: Option<Vec<PodFacts>>,
@@ -121,6 +125,8 @@ impl State {
             Watched::AllListed => self.functions_listed(touched),
             Watched::Seen(facts) => self.function(facts, touched),
             Watched::Gone(facts) => self.function_gone(facts.id, facts.uid, touched),
+            // A function's name does not change.
+            Watched::Lost(_) => {}
         }
     }
 
@@ -178,18 +184,16 @@ impl State {
             Watched::Listed(pod) => self.listing_pods.get_or_insert_default().push(pod),
             Watched::AllListed => self.pods_listed(touched),
             Watched::Seen(pod) => self.pod(pod, touched),
-            Watched::Gone(PodFacts { function, uid, .. }) => {
-                self.pods_gone(&function, touched, |pod| pod.uid == uid);
-            }
+            Watched::Gone(PodFacts { uid, .. }) | Watched::Lost(uid) => self.pod_gone(&uid, touched),
         }
     }
 
     fn pods_listed(&mut self, touched: &mut HashSet<FunctionId>) {
         let mut listed = self.listing_pods.take().unwrap_or_default();
         let uids: HashSet<String> = listed.iter().map(|pod| pod.uid.clone()).collect();
-        let known: Vec<_> = self.functions.keys().cloned().collect();
-        for id in known {
-            self.pods_gone(&id, touched, |pod| !uids.contains(&pod.uid));
+        let gone: Vec<_> = self.owners.keys().filter(|uid| !uids.contains(*uid)).cloned().collect();
+        for uid in gone {
+            self.pod_gone(&uid, touched);
         }
         listed.sort_by_key(|pod| pod.created);
         for pod in listed {
@@ -198,6 +202,11 @@ impl State {
     }
 
     fn pod(&mut self, pod: PodFacts, touched: &mut HashSet<FunctionId>) {
+        // Somebody may label it anew, to take it out of service.
+        if self.owners.get(&pod.uid).is_some_and(|owner| *owner != pod.function) {
+            self.pod_gone(&pod.uid, touched);
+        }
+        self.owners.insert(pod.uid.clone(), pod.function.clone());
         let entry = self.functions.entry(pod.function.clone()).or_default();
         touched.insert(pod.function.clone());
         if let Some(known) = entry.pods.iter_mut().find(|known| known.pod.uid == pod.uid) {
@@ -205,6 +214,12 @@ impl State {
             return;
         }
         entry.pods.push(Known::new(pod));
+    }
+
+    fn pod_gone(&mut self, uid: &str, touched: &mut HashSet<FunctionId>) {
+        if let Some(owner) = self.owners.remove(uid) {
+            self.pods_gone(&owner, touched, |pod| pod.uid == uid);
+        }
     }
 
     fn pods_gone(

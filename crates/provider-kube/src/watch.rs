@@ -1,5 +1,5 @@
-//! What feeds the routes: a watch on functions and one on their pods. Each is begun again, with a growing pause, until
-//! the provider is dropped; routes stand as they are meanwhile.
+//! What feeds the routes: a watch on functions and one on their pods. Each is begun again, after a pause, until the
+//! provider is dropped; routes stand as they are meanwhile.
 
 use std::future::ready;
 
@@ -26,17 +26,22 @@ pub(crate) struct Synced {
 
 /// Watches functions for as long as it is polled.
 pub(crate) async fn functions(client: Client, config: &Config, routes: &Routes, synced: &Sender<Synced>) {
-    let events = watcher::watcher(api::<Function>(client, config), watcher::Config::default());
+    let events = watcher::watcher(api::<Function>(client, config), watching());
     let done = || synced.send_modify(|synced| synced.functions = true);
     feed(events, FunctionFacts::of, Event::Function, routes, done).await;
 }
 
 /// Watches pods of functions for as long as it is polled.
 pub(crate) async fn pods(client: Client, config: &Config, routes: &Routes, synced: &Sender<Synced>) {
-    let selected = watcher::Config::default().labels(labels::FUNCTION);
+    let selected = watching().labels(labels::FUNCTION);
     let events = watcher::watcher(api::<Pod>(client, config), selected);
     let done = || synced.send_modify(|synced| synced.pods = true);
     feed(events, PodFacts::of, Event::Pod, routes, done).await;
+}
+
+/// A watch that the API server does not end within the minute is one that it has forgotten.
+fn watching() -> watcher::Config {
+    watcher::Config::default().timeout(60)
 }
 
 fn api<K>(client: Client, config: &Config) -> Api<K>
@@ -54,7 +59,7 @@ async fn feed<K, T>(
     routes: &Routes,
     listed: impl Fn(),
 ) where
-    K: Send,
+    K: Resource + Send,
 {
     let known =
         |result: watcher::Result<_>| result.inspect_err(warn).ok().and_then(|event| watched(event, &facts));
@@ -69,14 +74,19 @@ async fn feed<K, T>(
     }
 }
 
-fn watched<K, T>(event: watcher::Event<K>, facts: impl Fn(&K) -> Option<T>) -> Option<Watched<T>> {
+fn watched<K: Resource, T>(event: watcher::Event<K>, facts: impl Fn(&K) -> Option<T>) -> Option<Watched<T>> {
     match event {
         watcher::Event::Init => Some(Watched::Listing),
         watcher::Event::InitApply(object) => facts(&object).map(Watched::Listed),
         watcher::Event::InitDone => Some(Watched::AllListed),
-        watcher::Event::Apply(object) => facts(&object).map(Watched::Seen),
-        watcher::Event::Delete(object) => facts(&object).map(Watched::Gone),
+        watcher::Event::Apply(object) => facts(&object).map(Watched::Seen).or_else(|| lost(&object)),
+        watcher::Event::Delete(object) => facts(&object).map(Watched::Gone).or_else(|| lost(&object)),
     }
+}
+
+/// One that says nothing of a function any more may have done so before.
+fn lost<K: Resource, T>(object: &K) -> Option<Watched<T>> {
+    object.meta().uid.clone().map(Watched::Lost)
 }
 
 fn warn(error: &watcher::Error) {

@@ -14,7 +14,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
+/// A replica whose machine is gone answers nothing; another may.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// As many idle connections as the peers keep to one host.
 const MOST_IDLE: usize = 1024;
 /// A full backlog of a Unix socket refuses at once; it is tried again this much later.
@@ -104,7 +107,7 @@ impl Upstream {
     async fn connect(&self) -> Result<SendRequest<Body>, Box<dyn std::error::Error + Send + Sync>> {
         match &self.replica.address {
             Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
+                let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
                 stream.set_nodelay(true)?;
                 handshake(stream).await
             }
