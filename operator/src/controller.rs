@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faas_k8s::{Function, OPERATOR, labels};
+use futures_util::future::{BoxFuture, FutureExt as _, Shared};
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -46,6 +47,7 @@ pub(crate) async fn run(
     let (services, service_changes) = scope.watch(ours.clone(), strip_service);
     let (pods, pod_changes) = scope.watch(ours, strip_pod);
     let context = Arc::new(Context {
+        complete: complete(deployments.clone(), services.clone(), pods.clone()),
         recorder: Recorder::new(client.clone(), Reporter { controller: OPERATOR.to_owned(), instance: None }),
         client,
         settings: config.settings.clone(),
@@ -70,6 +72,21 @@ pub(crate) async fn run(
             ready(())
         })
         .await;
+}
+
+/// Shared, since a store wakes only one of those who wait for it.
+fn complete(
+    deployments: Store<Deployment>,
+    services: Store<Service>,
+    pods: Store<Pod>,
+) -> Shared<BoxFuture<'static, ()>> {
+    let all = async move {
+        // The error is that of a watch that has ended, as it does with the controller.
+        let _ = deployments.wait_until_ready().await;
+        let _ = services.wait_until_ready().await;
+        let _ = pods.wait_until_ready().await;
+    };
+    all.boxed().shared()
 }
 
 /// Waits until everything that is to be watched can be listed: it says now what right is missing, and not only when a

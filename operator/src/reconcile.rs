@@ -6,6 +6,7 @@ use std::time::Duration;
 use faas_k8s::{
     Defaults, Function, Observed, Settings, Stalled, find_trouble, labels, least_replicas, rollout_trouble,
 };
+use futures_util::future::{BoxFuture, Shared};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::Patch;
@@ -38,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) deployments: Store<Deployment>,
     pub(crate) services: Store<Service>,
     pub(crate) pods: Store<Pod>,
+    /// Ends once what there was at the start is known: what is not yet seen would be told as missing.
+    pub(crate) complete: Shared<BoxFuture<'static, ()>>,
     pub(crate) recorder: Recorder,
     pub(crate) memory: Memory,
     pub(crate) metrics: Arc<Metrics>,
@@ -52,14 +55,6 @@ impl Context {
         }
         self.metrics.record_write(kind);
         Ok(())
-    }
-
-    /// Waits until what there was at the start is known: what is not yet seen would be told as missing.
-    async fn complete(&self) {
-        // The error is that of a watch that has ended, as it does with the controller.
-        let _ = self.deployments.wait_until_ready().await;
-        let _ = self.services.wait_until_ready().await;
-        let _ = self.pods.wait_until_ready().await;
     }
 
     pub(crate) fn deployment(&self, function: &Function) -> Option<Arc<Deployment>> {
@@ -82,7 +77,7 @@ fn reference<K: kube::Resource<DynamicType = ()>>(function: &Function) -> Object
 
 /// Brings what runs to what is wanted, as far as that is possible now.
 pub(crate) async fn reconcile(function: Arc<Function>, context: Arc<Context>) -> Result<Action, Error> {
-    context.complete().await;
+    context.complete.clone().await;
     let started = Instant::now();
     let result = run(&function, &context).await;
     let outcome = result.as_ref().map_or_else(Error::category, |_| "ok");
