@@ -53,8 +53,12 @@ fn another_operator_takes_over_and_nothing_is_written_twice() {
     cluster.kubectl(&kill).success();
     let second = leader(&cluster, &first);
     // It reconciles everything once, and finds all as it should be.
-    let pods = cluster.get(&["-n", "openfaas", "pod", &second]);
-    let admin = Http::new(&format!("http://{}:8082", pods["status"]["podIP"].as_str().unwrap()));
+    let address = wait_for("the address of the new leader", || {
+        // It may lead before the kubelet has told where it is.
+        let pod = cluster.get(&["-n", "openfaas", "pod", &second]);
+        pod["status"]["podIP"].as_str().map(str::to_owned)
+    });
+    let admin = Http::new(&format!("http://{address}:8082"));
     wait_for("the new leader to have looked at every function", || {
         let counts = admin.get("/metrics").text();
         counts.contains("faas_operator_writes_total{kind=\"Service\"} 1").then_some(())
