@@ -37,7 +37,6 @@ pub(crate) async fn apply(context: &Context, function: &Function, plan: &Plan) -
 /// what the watch has not caught up with.
 fn stands(desired: &Deployment, found: Option<&Deployment>, left: Option<&Applied>) -> bool {
     let (Some(found), Some(left)) = (found, left) else { return false };
-    let includes = |found: Option<&_>, wanted: Option<&_>| includes(found, wanted);
     found.uid().as_ref() == Some(&left.uid)
         && found.metadata.generation.is_some_and(|generation| generation <= left.generation)
         && includes(found.metadata.labels.as_ref(), desired.metadata.labels.as_ref())

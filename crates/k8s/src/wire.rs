@@ -64,7 +64,7 @@ pub fn to_status(function: &Function) -> FunctionStatus {
         package: spec.package.and_then(|text| text.parse::<Digest>().ok()),
         runtime: spec.runtime.unwrap_or_default(),
         timeout: spec.timeout.unwrap_or_default(),
-        replicas: wanted(function),
+        replicas: wanted_replicas(function),
         available_replicas: u32::try_from(seen.available_replicas).unwrap_or_default(),
         created_at: function.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         conditions: seen.conditions.into_iter().map(condition).collect(),
@@ -88,7 +88,7 @@ fn condition(condition: k8s_openapi::apimachinery::pkg::apis::meta::v1::Conditio
 }
 
 /// Replicas wanted: what the spec says, else the least.
-fn wanted(function: &Function) -> u32 {
+pub fn wanted_replicas(function: &Function) -> u32 {
     let least = || least_replicas(&function.spec);
     function.spec.replicas.map_or_else(least, |replicas| u32::try_from(replicas).unwrap_or_default())
 }

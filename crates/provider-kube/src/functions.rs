@@ -9,19 +9,19 @@ use std::time::Duration;
 use faas_api::{FunctionDeployment, FunctionId, FunctionStatus, Namespace, is_subdomain, labels};
 use faas_k8s::{
     Defaults, Function, FunctionSpec, GATEWAY, Secrets, Stalled, ValidProbe, annotations, from_deployment,
-    least_replicas, to_status, validate,
+    least_replicas, to_status, validate, wanted_replicas,
 };
 use faas_provider::Error;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::Kube;
 use crate::error::{Failed, Kind, call};
-use crate::state::{Event, FunctionFacts, wanted};
+use crate::state::{Event, FunctionFacts};
+use crate::{Kube, as_gateway};
 
 /// How often a change is tried that others keep overtaking.
 const TRIES: usize = 8;
@@ -64,7 +64,7 @@ impl Kube {
         self.check_sound(function, &object).await?;
         mark_deployed(&mut object);
         let functions = self.functions(&function.namespace);
-        match call("create the function", functions.create(&ours(), &object)).await {
+        match call("create the function", functions.create(&as_gateway(), &object)).await {
             Ok(created) => {
                 self.keep(&created);
                 Ok(())
@@ -101,7 +101,7 @@ impl Kube {
             self.check_sound(function, &object).await?;
             mark_deployed(&mut object);
             let functions = self.functions(&function.namespace);
-            let params = ours();
+            let params = as_gateway();
             let replacing = functions.replace(function.name.as_str(), &params, &object);
             match call("update the function", replacing).await {
                 Ok(updated) => {
@@ -147,7 +147,7 @@ impl Kube {
         loop {
             let asleep = self.read(function).await?;
             self.keep(&asleep);
-            if wanted(&asleep) != 0 {
+            if wanted_replicas(&asleep) != 0 {
                 return Ok(());
             }
             let awake = json!({
@@ -239,10 +239,6 @@ fn living(function: &Function) -> bool {
 fn absent(function: &FunctionId) -> impl FnOnce() -> Error {
     let function = function.clone();
     move || Error::FunctionNotFound(function)
-}
-
-fn ours() -> PostParams {
-    PostParams { field_manager: Some(GATEWAY.into()), ..PostParams::default() }
 }
 
 /// So that each deployment starts new pods, as the peers have it.

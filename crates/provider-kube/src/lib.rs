@@ -25,6 +25,8 @@ mod state;
 mod watch;
 
 use faas_api::{Namespace, Version};
+use faas_k8s::GATEWAY;
+use kube::api::PostParams;
 
 pub use provider::Kube;
 
@@ -38,4 +40,9 @@ pub struct Config {
     pub many_namespaces: bool,
     /// What `/system/info` says of the provider.
     pub version: Version,
+}
+
+/// For writes: says whose fields they are.
+fn as_gateway() -> PostParams {
+    PostParams { field_manager: Some(GATEWAY.into()), ..PostParams::default() }
 }

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 
 use faas_api::{FunctionNamespace, Namespace};
-use faas_k8s::{GATEWAY, annotations, labels};
+use faas_k8s::{annotations, labels};
 use faas_provider::Error;
 use k8s_openapi::api::core::v1::Namespace as Object;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Preconditions};
 
-use crate::Kube;
 use crate::error::{Kind, call};
 use crate::state::Event;
+use crate::{Kube, as_gateway};
 
 impl Kube {
     pub(crate) async fn list_namespaces_now(&self) -> Result<Vec<FunctionNamespace>, Error> {
@@ -43,7 +43,7 @@ impl Kube {
             ..ObjectMeta::default()
         };
         let object = Object { metadata, ..Object::default() };
-        match call("create the namespace", self.cluster().create(&params(), &object)).await {
+        match call("create the namespace", self.cluster().create(&as_gateway(), &object)).await {
             Ok(_) => Ok(()),
             Err(failed) if failed.kind == Kind::AlreadyExists => Err(self.taken(name).await),
             Err(failed) => Err(failed.into()),
@@ -69,7 +69,7 @@ impl Kube {
         let FunctionNamespace { labels, annotations, .. } = marked(namespace);
         replace(object.labels_mut(), labels);
         replace(object.annotations_mut(), annotations);
-        let (namespaces, params) = (self.cluster(), params());
+        let (namespaces, params) = (self.cluster(), as_gateway());
         let replaced =
             call("update the namespace", namespaces.replace(name.as_str(), &params, &object)).await;
         replaced.map(drop).map_err(|failed| failed.when(Kind::NotFound, || Error::NamespaceNotFound(name)))
@@ -164,10 +164,6 @@ fn is_of_kubernetes(key: &str) -> bool {
     ["kubernetes.io", "k8s.io"]
         .iter()
         .any(|own| domain.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')))
-}
-
-fn params() -> PostParams {
-    PostParams { field_manager: Some(GATEWAY.into()), ..PostParams::default() }
 }
 
 #[cfg(test)]

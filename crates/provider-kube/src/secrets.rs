@@ -2,15 +2,15 @@
 //! functions, and are neither listed nor changed.
 
 use faas_api::{Namespace, is_subdomain};
-use faas_k8s::{GATEWAY, labels};
+use faas_k8s::labels;
 use faas_provider::Error;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Preconditions};
 
-use crate::Kube;
 use crate::error::{Kind, call};
+use crate::{Kube, as_gateway};
 
 impl Kube {
     /// Names alone are asked for: no value leaves the API server.
@@ -34,7 +34,7 @@ impl Kube {
         self.check_namespace(namespace).await?;
         check_name(name)?;
         let secrets = self.namespaced::<Secret>(namespace);
-        let created = call("create the secret", secrets.create(&params(), &make(name, value))).await;
+        let created = call("create the secret", secrets.create(&as_gateway(), &make(name, value))).await;
         created.map(drop).map_err(|failed| match failed.kind {
             Kind::AlreadyExists => Error::SecretExists(name.to_owned()),
             Kind::NotFound => Error::NamespaceNotFound(namespace.clone()),
@@ -53,7 +53,7 @@ impl Kube {
         // It is the value of the last writer that stands, but only in the secret that was looked at.
         secret.metadata.resource_version = None;
         let secrets = self.namespaced::<Secret>(namespace);
-        let replaced = call("update the secret", secrets.replace(name, &params(), &secret)).await;
+        let replaced = call("update the secret", secrets.replace(name, &as_gateway(), &secret)).await;
         replaced.map(drop).map_err(|failed| match failed.kind {
             Kind::NotFound | Kind::Conflict => Error::SecretNotFound(name.to_owned()),
             _ => failed.into(),
@@ -106,8 +106,4 @@ fn make(name: &str, value: Vec<u8>) -> Secret {
         data: Some([(name.to_owned(), ByteString(value))].into()),
         ..Secret::default()
     }
-}
-
-fn params() -> PostParams {
-    PostParams { field_manager: Some(GATEWAY.into()), ..PostParams::default() }
 }

@@ -17,7 +17,7 @@ use faas_api::{FunctionId, Namespace};
 use faas_provider::{Replica, Route};
 
 use entry::{Entry, Known};
-pub(crate) use facts::{FunctionFacts, PodFacts, wanted};
+pub(crate) use facts::{FunctionFacts, PodFacts};
 use graves::Graves;
 
 /// Deleted functions that are remembered. Late events are those of the last seconds.

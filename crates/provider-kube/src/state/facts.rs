@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use faas_api::FunctionId;
 use faas_k8s::{
-    Blame, Function, PORT, Trouble, annotations, find_trouble, is_ready, labels, least_replicas, timeout,
+    Blame, Function, PORT, Trouble, annotations, find_trouble, is_ready, labels, timeout, wanted_replicas,
 };
 use faas_provider::{Cause, Failure};
 use jiff::Timestamp;
@@ -43,7 +43,7 @@ impl FunctionFacts {
             uid: meta.uid.clone()?,
             version: meta.resource_version.as_ref()?.parse().ok()?,
             created: created(meta.creation_timestamp.as_ref()),
-            wanted: wanted(function),
+            wanted: wanted_replicas(function),
             timeout: timeout(spec),
             available: status.is_some_and(|status| status.available_replicas > 0),
             deployed_at: function.annotations().get(annotations::DEPLOYED_AT).cloned(),
@@ -51,12 +51,6 @@ impl FunctionFacts {
             deleting: meta.deletion_timestamp.is_some(),
         })
     }
-}
-
-/// Replicas wanted: what the spec says, else what the operator will set.
-pub(crate) fn wanted(function: &Function) -> u32 {
-    let least = || least_replicas(&function.spec);
-    function.spec.replicas.map_or_else(least, |replicas| u32::try_from(replicas).unwrap_or_default())
 }
 
 /// Only what the operator says of the spec as it is now.
