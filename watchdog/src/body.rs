@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::mode::access::AccessLog;
 use crate::mode::http::relay::Relay;
+use crate::mode::worker::call::Rest;
 use crate::server::Held;
 
 const PIECE: usize = 64 * 1024;
@@ -20,6 +22,8 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Body {
     source: Source,
     _held: Option<Held>,
+    /// Written when this is sent or given up.
+    _access: Option<AccessLog>,
 }
 
 #[derive(Debug)]
@@ -32,6 +36,7 @@ enum Source {
         left: u64,
     },
     Relay(Box<Relay>),
+    Call(Box<Rest>),
 }
 
 impl Body {
@@ -40,17 +45,27 @@ impl Body {
     }
 
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self { source: Source::Whole(bytes), _held: None }
+        Self { source: Source::Whole(bytes), _held: None, _access: None }
     }
 
     /// Some text, then the rest of a file, which is `length` bytes.
     pub(crate) fn file(before: &str, file: File, length: u64) -> Self {
         let before = Bytes::copy_from_slice(before.as_bytes());
-        Self { source: Source::File { before, file, left: length }, _held: None }
+        Self { source: Source::File { before, file, left: length }, _held: None, _access: None }
     }
 
     pub(crate) fn relay(relay: Relay) -> Self {
-        Self { source: Source::Relay(Box::new(relay)), _held: None }
+        Self { source: Source::Relay(Box::new(relay)), _held: None, _access: None }
+    }
+
+    /// What a handler process still sends.
+    pub(crate) fn call(rest: Rest) -> Self {
+        Self { source: Source::Call(Box::new(rest)), _held: None, _access: None }
+    }
+
+    /// Logs the request once this body is sent or given up.
+    pub(crate) fn logging(self, access: Option<AccessLog>) -> Self {
+        Self { _access: access, ..self }
     }
 
     /// Keeps `held` until this body is sent or given up.
@@ -76,6 +91,7 @@ impl HttpBody for Body {
             Source::File { left: 0, .. } => Poll::Ready(None),
             Source::File { file, left, .. } => Poll::Ready(Some(read_piece(file, left).map(Frame::data))),
             Source::Relay(relay) => relay.poll_frame(context),
+            Source::Call(rest) => rest.poll_frame(context),
         }
     }
 
@@ -84,6 +100,7 @@ impl HttpBody for Body {
             Source::Whole(bytes) => bytes.is_empty(),
             Source::File { before, left, .. } => before.is_empty() && *left == 0,
             Source::Relay(relay) => relay.is_end_stream(),
+            Source::Call(rest) => rest.is_end_stream(),
         }
     }
 
@@ -92,6 +109,7 @@ impl HttpBody for Body {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::File { before, left, .. } => SizeHint::with_exact(before.len() as u64 + *left),
             Source::Relay(relay) => relay.size_hint(),
+            Source::Call(_) => SizeHint::new(),
         }
     }
 }

@@ -16,10 +16,13 @@ use crate::Source;
 use crate::flags::Flags;
 use crate::lock;
 use crate::mode::http::upstream::Upstream;
+use crate::mode::lines::{Format, Lines};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// What `log_buffer_size=-1`, no limit, comes to: longer lines are cut in pieces.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
+/// More processes than any machine here has cores for.
+const MOST_WORKERS: usize = 64;
 
 /// Everything that decides how this replica runs.
 #[derive(Debug)]
@@ -65,6 +68,7 @@ pub(crate) enum Listen {
 pub(crate) enum Mode {
     Fork(Fork),
     Http(Http),
+    Worker(Worker),
 }
 
 /// One process per request.
@@ -84,11 +88,48 @@ pub(crate) struct Fork {
 pub(crate) struct Http {
     pub(crate) upstream: Upstream,
     pub(crate) buffer_body: bool,
-    pub(crate) prefix_logs: bool,
-    /// Bytes of the longest log line.
-    pub(crate) log_line: usize,
-    pub(crate) log_call_id: bool,
+    pub(crate) logs: Logs,
     pub(crate) ready_path: Option<String>,
+}
+
+/// Processes that speak the worker protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct Worker {
+    pub(crate) isolation: Isolation,
+    /// Processes at a time; none: as many as it takes, within bounds.
+    pub(crate) count: Option<usize>,
+    /// For runtimes whose calls are processes.
+    pub(crate) stdio: Fork,
+    pub(crate) logs: Logs,
+}
+
+/// What calls have to themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Nothing: processes take call after call.
+    Worker,
+    /// A process that is forked, or was started in advance.
+    Fork,
+    /// A process that is started for the call.
+    Exec,
+}
+
+/// How what handlers write is logged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Logs {
+    prefix: bool,
+    /// Bytes of the longest line.
+    line: usize,
+    format: Format,
+    pub(crate) call_id: bool,
+}
+
+impl Logs {
+    /// For `stdout` or `stderr`.
+    pub(crate) fn lines(self, name: &'static str) -> Lines {
+        let Self { prefix: prefixed, line: longest, format, call_id } = self;
+        Lines { name, format, prefixed, call_id, longest }
+    }
 }
 
 /// This process's own arguments and environment.
@@ -156,6 +197,10 @@ impl Reader<'_> {
                 self.ones = true;
                 self.http().map(Mode::Http)
             }
+            Some("worker") => {
+                self.ones = true;
+                self.worker().map(Mode::Worker)
+            }
             Some(other) => {
                 self.problems.push(format!("unknown watchdog mode: {other}"));
                 None
@@ -175,21 +220,50 @@ impl Reader<'_> {
     }
 
     fn http(&mut self) -> Option<Http> {
-        let either = |one, other| self.switch(one, false) || self.switch(other, false);
-        let (buffer_body, log_call_id) =
-            (either("http_buffer_req_body", "buffer_http"), either("log_callid", "log_call_id"));
-        let log_line = match self.text("log_buffer_size").as_deref() {
+        let buffer_body = self.either("http_buffer_req_body", "buffer_http");
+        let logs = self.logs();
+        Some(Http { upstream: self.upstream()?, buffer_body, logs, ready_path: self.text("ready_path") })
+    }
+
+    fn either(&self, one: &str, other: &str) -> bool {
+        self.switch(one, false) || self.switch(other, false)
+    }
+
+    fn logs(&mut self) -> Logs {
+        let line = match self.text("log_buffer_size").as_deref() {
             Some("-1") => LONGEST_LINE,
             _ => self.number("log_buffer_size", 65536).clamp(1, LONGEST_LINE),
         };
-        Some(Http {
-            upstream: self.upstream()?,
-            buffer_body,
-            prefix_logs: self.switch("prefix_logs", true),
-            log_line,
-            log_call_id,
-            ready_path: self.text("ready_path"),
-        })
+        let format = match self.text("log_format").as_deref() {
+            None | Some("text") => Format::Text,
+            Some("json") => Format::Json,
+            Some(other) => {
+                self.problems.push(format!("log_format: {other:?}: expected text or json"));
+                Format::Text
+            }
+        };
+        let call_id = self.either("log_callid", "log_call_id");
+        Logs { prefix: self.switch("prefix_logs", true), line, format, call_id }
+    }
+
+    fn worker(&mut self) -> Option<Worker> {
+        let isolation = match self.text("worker_isolation").as_deref() {
+            None | Some("worker") => Isolation::Worker,
+            Some("fork") => Isolation::Fork,
+            Some("exec") => Isolation::Exec,
+            Some(other) => {
+                self.problems.push(format!("worker_isolation: {other:?}: expected worker, fork or exec"));
+                return None;
+            }
+        };
+        let count = self.text("worker_count").map(|text| {
+            let count = text.parse().ok().filter(|count| (1..=MOST_WORKERS).contains(count));
+            count.unwrap_or_else(|| {
+                self.problems.push(format!("worker_count: {text:?}: expected 1 to {MOST_WORKERS}"));
+                1
+            })
+        });
+        Some(Worker { isolation, count, stdio: self.fork(), logs: self.logs() })
     }
 
     fn upstream(&mut self) -> Option<Upstream> {
@@ -204,7 +278,7 @@ impl Reader<'_> {
 
     fn process(&mut self, mode: Option<&Mode>) -> String {
         let (process, missing) = match mode {
-            Some(Mode::Http(_)) => (
+            Some(Mode::Http(_) | Mode::Worker(_)) => (
                 self.text("function_process").or_else(|| self.text("fprocess")),
                 "provide a \"function_process\" or \"fprocess\" environmental variable for your function",
             ),

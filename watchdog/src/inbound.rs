@@ -12,6 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use hyper::{Request, body};
+use tokio::time::timeout;
 
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -27,6 +28,36 @@ impl Inbound {
     pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
         let waits = request.headers().contains_key(EXPECT);
         request.map(|body| Self { body: Some(body), waits })
+    }
+}
+
+/// Why a body has no end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the request body did not go on in time")]
+    Stalled,
+    #[error("failed to read the request body: {0}")]
+    Read(hyper::Error),
+}
+
+impl Inbound {
+    /// The next bytes, which have so long to come (zero: any time). Trailers are for nobody here. Cancel safe.
+    pub(crate) async fn next_part(&mut self, patience: Duration) -> Result<Option<Bytes>, Broken> {
+        loop {
+            let frame = if patience.is_zero() {
+                self.frame().await
+            } else {
+                timeout(patience, self.frame()).await.map_err(|_| Broken::Stalled)?
+            };
+            match frame.transpose().map_err(Broken::Read)? {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -57,7 +88,7 @@ impl Body for Inbound {
 impl Drop for Inbound {
     fn drop(&mut self) {
         if let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream()) {
-            tokio::spawn(tokio::time::timeout(LINGER, discard(body)));
+            tokio::spawn(timeout(LINGER, discard(body)));
         }
     }
 }

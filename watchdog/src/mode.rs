@@ -1,11 +1,13 @@
 //! How a request reaches the handler: one file per mode, chosen once at the start.
 
+pub(crate) mod access;
+mod deadline;
 pub(crate) mod fork;
 pub(crate) mod http;
-mod lines;
+pub(crate) mod lines;
+pub(crate) mod worker;
 
 use std::future::pending;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use faas_process::Spawner;
@@ -14,26 +16,37 @@ use hyper::{Request, StatusCode};
 use crate::answer::{self, Answer};
 use crate::config::{self, Config};
 use crate::inbound::Inbound;
+use crate::metrics::Metrics;
 use crate::program::Program;
 
 /// The mode that runs.
-#[derive(Debug)]
 pub(crate) enum Mode {
     Fork(fork::Fork),
     Http(http::Http),
+    Worker(worker::Worker),
 }
 
 impl Mode {
     /// Starts what lives as long as the replica.
-    pub(crate) async fn start(config: &Config, program: Program, spawner: Spawner) -> std::io::Result<Self> {
-        match &config.mode {
+    pub(crate) async fn start(
+        config: &Config,
+        program: Program,
+        spawner: Spawner,
+        metrics: &Metrics,
+    ) -> std::io::Result<Self> {
+        Ok(match &config.mode {
             config::Mode::Fork(settings) => {
-                Ok(Self::Fork(fork::Fork::new(config, settings.clone(), program, spawner)))
+                let source = fork::Source::Exec { program, spawner };
+                Self::Fork(fork::Fork::new(config.into(), settings.clone(), source))
             }
             config::Mode::Http(settings) => {
-                Ok(Self::Http(http::Http::start(config, settings.clone(), &program, &spawner).await?))
+                Self::Http(http::Http::start(config, settings.clone(), &program, &spawner).await?)
             }
-        }
+            config::Mode::Worker(settings) => {
+                let settings = settings.clone();
+                Self::Worker(worker::Worker::start(config, settings, program, spawner, metrics.clone()))
+            }
+        })
     }
 
     pub(crate) async fn answer(&self, request: Request<Inbound>) -> Answer {
@@ -41,12 +54,13 @@ impl Mode {
             // Boxed: a connection's state would otherwise hold room for the largest mode.
             Self::Fork(fork) => Box::pin(fork.answer(request)).await,
             Self::Http(http) => Box::pin(http.answer(request)).await,
+            Self::Worker(worker) => Box::pin(worker.answer(request)).await,
         }
     }
 
     /// The classic watchdog leaves `/_/ready` to the handler.
     pub(crate) fn has_ready(&self) -> bool {
-        matches!(self, Self::Http(_))
+        !matches!(self, Self::Fork(_))
     }
 
     /// What the handler says of its readiness.
@@ -54,6 +68,8 @@ impl Mode {
         match self {
             Self::Fork(_) => answer::empty(StatusCode::OK),
             Self::Http(http) => http.ready_answer().await,
+            Self::Worker(worker) if worker.is_loaded() => answer::empty(StatusCode::OK),
+            Self::Worker(_) => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 
@@ -62,14 +78,16 @@ impl Mode {
         match self {
             Self::Fork(_) => Ok(()),
             Self::Http(http) => http.ready(limit).await,
+            Self::Worker(worker) => worker.ready(limit).await,
         }
     }
 
-    /// Resolves when the process that all requests need has ended.
-    pub(crate) async fn exited(&self) -> ExitStatus {
+    /// Resolves when no request can be answered any more, to the reason.
+    pub(crate) async fn failed(&self, supervised: bool) -> String {
         match self {
             Self::Fork(_) => pending().await,
-            Self::Http(http) => http.exited().await,
+            Self::Http(http) => http.failed(supervised).await,
+            Self::Worker(worker) => worker.failed().await,
         }
     }
 

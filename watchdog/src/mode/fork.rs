@@ -9,26 +9,26 @@
 
 mod exchange;
 mod marshal;
+mod source;
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use faas_api::format_duration;
-use faas_process::Spawner;
 use hyper::body::Body as _;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 
-use self::exchange::{Failure, Input};
+use self::exchange::{Ended, Failure, Input};
+pub(crate) use self::source::Source;
 use crate::answer::{self, Answer, Side, describe_exit};
 use crate::config::{self, Config};
 use crate::inbound::Inbound;
 use crate::log;
 use crate::output::Output;
-use crate::program::Program;
 use crate::{environ, server};
 
 /// How long pipes may stay open after the handler itself has exited.
@@ -37,26 +37,30 @@ const GRACE: Duration = Duration::from_secs(1);
 const MARSHALLED: usize = 64 * 1024 * 1024;
 
 /// Forks handlers.
-#[derive(Debug)]
 pub(crate) struct Fork {
+    bounds: Bounds,
     settings: config::Fork,
-    program: Program,
-    spawner: Spawner,
-    exec_timeout: Duration,
-    read_timeout: Duration,
+    source: Source,
+}
+
+/// What every call is bounded by, and where large output goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    pub(super) exec_timeout: Duration,
+    pub(super) read_timeout: Duration,
     temp: PathBuf,
 }
 
+impl From<&Config> for Bounds {
+    fn from(config: &Config) -> Self {
+        let Config { exec_timeout, read_timeout, .. } = *config;
+        Self { exec_timeout, read_timeout, temp: config.temp.clone() }
+    }
+}
+
 impl Fork {
-    pub(crate) fn new(config: &Config, settings: config::Fork, program: Program, spawner: Spawner) -> Self {
-        Self {
-            settings,
-            program,
-            spawner,
-            exec_timeout: config.exec_timeout,
-            read_timeout: config.read_timeout,
-            temp: config.temp.clone(),
-        }
+    pub(crate) fn new(bounds: Bounds, settings: config::Fork, source: Source) -> Self {
+        Self { bounds, settings, source }
     }
 
     pub(crate) async fn answer(&self, request: Request<Inbound>) -> Answer {
@@ -67,40 +71,42 @@ impl Fork {
         let (head, body) = request.into_parts();
         self.log_request(&head);
         match self.run(&head, body).await {
-            Ok((status, output)) => self.finish(&head, status, output, start.elapsed()),
+            Ok(ended) => self.finish(&head, ended, start.elapsed()),
             Err(failure) => self.refuse(failure),
         }
     }
 
     /// Runs one process with this request, for as long as it may.
-    async fn run(&self, head: &Parts, body: Inbound) -> Result<(ExitStatus, Output), Failure> {
-        let mut command = self.program.command();
-        if self.settings.cgi_headers {
-            command.envs(environ::variables(head, body.size_hint().exact()));
-        }
-        let running = self.exchange(command, head, body);
-        if self.exec_timeout.is_zero() {
+    async fn run(&self, head: &Parts, body: Inbound) -> Result<Ended, Failure> {
+        let variables = if self.settings.cgi_headers {
+            environ::variables(head, body.size_hint().exact())
+        } else {
+            Vec::new()
+        };
+        let running = self.exchange(variables, head, body);
+        if self.bounds.exec_timeout.is_zero() {
             return running.await;
         }
-        tokio::time::timeout(self.exec_timeout, running).await.unwrap_or(Err(Failure::Timeout))
+        tokio::time::timeout(self.bounds.exec_timeout, running).await.unwrap_or(Err(Failure::Timeout))
     }
 
     async fn exchange(
         &self,
-        command: Command,
+        variables: Vec<(OsString, OsString)>,
         head: &Parts,
         body: Inbound,
-    ) -> Result<(ExitStatus, Output), Failure> {
+    ) -> Result<Ended, Failure> {
         let input = if self.settings.marshal_request {
             Input::Whole(marshal::marshal(head, body, MARSHALLED).await?)
         } else {
-            Input::Stream(body, self.read_timeout)
+            Input::Stream(body, self.bounds.read_timeout)
         };
-        let output = Output::new(self.temp.clone());
-        exchange::run(&self.spawner, command, input, output, self.settings.combine_output).await
+        let output = Output::new(self.bounds.temp.clone());
+        exchange::run(&self.source, variables, input, output, self.settings.combine_output).await
     }
 
-    fn finish(&self, head: &Parts, status: ExitStatus, output: Output, elapsed: Duration) -> Answer {
+    fn finish(&self, head: &Parts, ended: Ended, elapsed: Duration) -> Answer {
+        let Ended { status, output, usage } = ended;
         self.log_result(&output, elapsed);
         let (code, before) = if status.success() {
             (StatusCode::OK, String::new())
@@ -114,12 +120,14 @@ impl Fork {
         let mut answer = answer::with_body(code, body);
         if !status.success() {
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            answer::stamp_usage(&mut answer, elapsed, usage);
             return answer::blame(answer, Side::Handler, &describe_exit(status));
         }
         if let Some(kind) = self.content_type(head) {
             answer.headers_mut().insert(CONTENT_TYPE, kind);
         }
         answer::stamp_duration(&mut answer, elapsed);
+        answer::stamp_usage(&mut answer, elapsed, usage);
         answer
     }
 
@@ -134,7 +142,7 @@ impl Fork {
         use StatusCode as Code;
         let (status, body, side, reason) = match failure {
             Failure::Timeout => {
-                let reason = format!("no answer within {}", format_duration(self.exec_timeout));
+                let reason = format!("no answer within {}", format_duration(self.bounds.exec_timeout));
                 log::line(format_args!("Killed process: {reason}"));
                 (Code::REQUEST_TIMEOUT, "Killed process.".to_owned(), Side::Handler, reason)
             }
@@ -152,8 +160,14 @@ impl Fork {
                 let reason = "headers too large for a process".to_owned();
                 (Code::REQUEST_HEADER_FIELDS_TOO_LARGE, format!("{reason}\n"), Side::Client, reason)
             }
+            Failure::Unavailable(reason) => {
+                (Code::SERVICE_UNAVAILABLE, format!("{reason}\n"), Side::Handler, reason)
+            }
             Failure::Spawn(error) => internal(&Chain("failed to start the handler", error)),
-            Failure::Wait(error) => internal(&Chain("failed to wait for the handler", error)),
+            Failure::Wait(error) => {
+                let reason = error.to_string();
+                (Code::BAD_GATEWAY, format!("{reason}\n"), Side::Handler, reason)
+            }
         };
         answer::blame(answer::text(status, body), side, &reason)
     }

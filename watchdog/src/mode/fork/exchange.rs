@@ -1,15 +1,14 @@
 //! One process and the bytes that go in and out of it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use bytes::Bytes;
-use faas_process::{Child, Spawner};
-use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt as _;
@@ -17,8 +16,10 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::timeout;
 
 use super::GRACE;
-use crate::inbound::Inbound;
-use crate::mode::lines::Lines;
+use super::source::{Descriptors, Source};
+use crate::frame::Usage;
+use crate::inbound::{Broken, Inbound};
+use crate::mode::lines::{Format, Lines};
 use crate::output::{self, Output};
 
 /// Why there is no exit status and output.
@@ -31,6 +32,22 @@ pub(super) enum Failure {
     Output(output::Error),
     Spawn(io::Error),
     Wait(io::Error),
+    /// No runtime takes the call; the text says why.
+    Unavailable(String),
+}
+
+/// How a process ended, and what it wrote.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) output: Output,
+    pub(super) usage: Option<Usage>,
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::Body(broken.to_string())
+    }
 }
 
 /// What the handler reads.
@@ -49,23 +66,24 @@ struct Pipes {
     stderr: Option<Receiver>,
 }
 
-/// Spawns, feeds, gathers and waits. Dropping this kills the process and its group.
+/// Starts, feeds, gathers and waits. Dropping this kills the process and its group.
 pub(super) async fn run(
-    spawner: &Spawner,
-    command: Command,
+    source: &Source,
+    variables: Vec<(OsString, OsString)>,
     input: Input,
     mut output: Output,
     combine: bool,
-) -> Result<(ExitStatus, Output), Failure> {
-    let (child, pipes) = start(spawner, command, &input, combine).await.map_err(Failure::Spawn)?;
+) -> Result<Ended, Failure> {
+    let (descriptors, pipes) = pipes(&input, combine).map_err(Failure::Spawn)?;
+    let mut running = source.start(variables, descriptors).await?;
     let Pipes { stdin, mut stdout, stderr } = pipes;
-    let status = {
+    let (status, usage) = {
         let mut feeding = pin!(feed(input, stdin));
         let mut gathering = pin!(gather(&mut output, &mut stdout, stderr));
         let (mut fed, mut gathered) = (false, false);
-        let status = loop {
+        let exited = loop {
             tokio::select! {
-                status = child.wait() => break status.map_err(Failure::Wait)?,
+                exited = running.exited() => break exited.map_err(Failure::Wait)?,
                 result = gathering.as_mut(), if !gathered => { result?; gathered = true; }
                 result = feeding.as_mut(), if !fed => { result?; fed = true; }
             }
@@ -74,29 +92,28 @@ pub(super) async fn run(
         if !gathered && let Ok(result) = timeout(GRACE, gathering).await {
             result?;
         }
-        status
+        exited
     };
-    Ok((status, output))
+    let usage = running.finish().or(usage);
+    Ok(Ended { status, output, usage })
 }
 
-async fn start(
-    spawner: &Spawner,
-    mut command: Command,
-    input: &Input,
-    combine: bool,
-) -> io::Result<(Child, Pipes)> {
-    command.stdin(if input.is_empty() { Stdio::from(File::open("/dev/null")?) } else { Stdio::piped() });
-    let (stdout, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    if combine {
-        command.stderr(Stdio::from(writer.try_clone()?));
+fn pipes(input: &Input, combine: bool) -> io::Result<(Descriptors, Pipes)> {
+    let (stdin, feed) = if input.is_empty() {
+        (OwnedFd::from(File::open("/dev/null")?), None)
     } else {
-        command.stderr(Stdio::piped());
-    }
-    command.stdout(Stdio::from(writer));
-    let mut child = spawner.spawn(command).await?;
-    let stdin = child.stdin.take().map(|pipe| Sender::from_owned_fd(OwnedFd::from(pipe))).transpose()?;
-    let stderr = child.stderr.take().map(|pipe| Receiver::from_owned_fd(OwnedFd::from(pipe))).transpose()?;
-    Ok((child, Pipes { stdin, stdout: Receiver::from_owned_fd(stdout)?, stderr }))
+        let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
+        (stdin, Some(Sender::from_owned_fd(feed)?))
+    };
+    let (read, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (log, stderr) = if combine {
+        (None, stdout.try_clone()?)
+    } else {
+        let (log, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+        (Some(Receiver::from_owned_fd(log)?), stderr)
+    };
+    let pipes = Pipes { stdin: feed, stdout: Receiver::from_owned_fd(read)?, stderr: log };
+    Ok((Descriptors { stdin, stdout, stderr }, pipes))
 }
 
 impl Input {
@@ -113,7 +130,7 @@ async fn feed(input: Input, mut stdin: Option<Sender>) -> Result<(), Failure> {
     match input {
         Input::Whole(bytes) => write(&mut stdin, &bytes).await,
         Input::Stream(mut body, patience) => {
-            while let Some(bytes) = next_part(&mut body, patience).await? {
+            while let Some(bytes) = body.next_part(patience).await? {
                 write(&mut stdin, &bytes).await;
             }
         }
@@ -129,32 +146,10 @@ async fn write(stdin: &mut Option<Sender>, bytes: &[u8]) {
     }
 }
 
-async fn next_part(body: &mut Inbound, patience: Duration) -> Result<Option<Bytes>, Failure> {
-    loop {
-        let frame = if patience.is_zero() {
-            body.frame().await
-        } else {
-            let stalled = |_| Failure::Body("the request body did not go on in time".to_owned());
-            timeout(patience, body.frame()).await.map_err(stalled)?
-        };
-        match frame {
-            None => return Ok(None),
-            Some(Err(error)) => {
-                return Err(Failure::Body(format!("failed to read the request body: {error}")));
-            }
-            // Trailers are not for standard input.
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Ok(Some(bytes));
-                }
-            }
-        }
-    }
-}
-
 /// Reads the output until its end; what goes to a standard error of its own is logged.
 async fn gather(output: &mut Output, stdout: &mut Receiver, stderr: Option<Receiver>) -> Result<(), Failure> {
-    let log = Lines { name: "stderr", to_stdout: false, prefixed: true, longest: 64 * 1024 };
+    let (format, longest) = (Format::Text, 64 * 1024);
+    let log = Lines { name: "stderr", format, prefixed: true, call_id: false, longest };
     let logging = async {
         if let Some(pipe) = stderr {
             log.copy(pipe).await;
