@@ -4,8 +4,13 @@ Each call has a process: one that is forked from here when RUN comes, or this on
 before is shared by all that are forked. A handler that has started threads is never forked: a thread would be missing.
 """
 
+import _signal
+import atexit
+import gc
 import os
 import sys
+from posix import putenv
+from time import monotonic
 
 from _faas_frames import ABORT, EXIT, EXITED, RUN, Gone, broken
 
@@ -21,25 +26,37 @@ def has_threads():
 
 
 def run_once(handle):
-    """Reads, calls, prints; the exit status."""
-    return print_result(handle, sys.stdin.buffer.read())
+    """Reads, calls, prints; the exit status. Past the streams, whose buffers a forked process would have to copy."""
+    parts = iter(lambda: os.read(0, 1 << 16), b"")
+    return print_result(handle, b"".join(parts))
 
 
 def print_result(handle, body):
     """Bytes that are not UTF-8 pass unharmed, line ends are not translated."""
     try:
         result = handle(body.decode("utf-8", "surrogateescape"))
-        if isinstance(result, (bytes, bytearray)):
+        if result is not None:
+            if not isinstance(result, (bytes, bytearray)):
+                result = str(result).encode("utf-8", "surrogateescape")
             sys.stdout.flush()
-            sys.stdout.buffer.write(result + b"\n")
-        elif result is not None:
-            print(result)
+            write_all(sys.stdout.buffer, result + b"\n")
         return 0
     except SystemExit as error:
         return exit_status(error.code)
     except Exception as error:
         show(error)
         return 1
+
+
+def write_all(stream, data):
+    """Through the stream where it has no descriptor: then it gathers in memory."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:
+        stream.write(data)
+        return
+    while data:
+        data = data[os.write(descriptor, data):]
 
 
 def exit_status(code):
@@ -70,10 +87,8 @@ def open_streams():
 def leave(status):
     """Ends the process as the interpreter would, without the time that taking everything down takes."""
     try:
-        threading = sys.modules.get("threading")
-        if threading:
-            threading._shutdown()
-        import atexit
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -87,10 +102,12 @@ def take_over(descriptors, variables):
     for place, descriptor in enumerate(descriptors):
         os.dup2(descriptor, place)
         os.close(descriptor)
+    # As os.environb would, without its detours: a forked process copies what it touches.
+    known = os.environ._data
     for entry in variables.split(b"\0") if variables else ():
         name, _, value = entry.partition(b"=")
-        os.environb[name] = value
-    open_streams()
+        putenv(name, value)
+        known[name] = value
 
 
 class Receiver:
@@ -121,11 +138,14 @@ class Receiver:
 
 
 class ForkServer:
-    """Forks a process for each RUN and tells how it ended."""
+    """Forks a process for each RUN and tells how it ended.
+
+    After a fork, each page that either side writes to is copied. So what is done for a call is little, here and in
+    `become`, and goes past Python's own layers where those do much: `_signal` for `signal`, which makes enumerations.
+    """
 
     def __init__(self, channel, child):
         import select
-        import signal
         self.channel = channel
         self.receiver = Receiver(channel)
         self.child = child
@@ -139,10 +159,14 @@ class ForkServer:
         self.poll = select.poll()
         self.poll.register(channel.socket, select.POLLIN)
         self.poll.register(self.read_end, select.POLLIN)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self.write_end, warn_on_full_buffer=False)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        _signal.set_wakeup_fd(self.write_end, warn_on_full_buffer=False)
 
     def serve(self):
+        # Streams are made here, once; what is garbage by now or never will be is not looked at again.
+        open_streams()
+        gc.collect()
+        gc.freeze()
         while True:
             for descriptor, _ in self.poll.poll():
                 if descriptor == self.channel.socket:
@@ -171,27 +195,24 @@ class ForkServer:
             process = os.fork()
         except OSError as error:
             self.channel.send(ABORT, 0, call, ("cannot fork: %s" % error.strerror).encode())
-            process = None
-        if process == 0:
-            self.become(descriptors, variables)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        if process is not None:
-            set_group(process)
+        else:
+            if process == 0:
+                self.become(descriptors, variables)
             self.processes[call] = process
             self.calls[process] = call
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def become(self, descriptors, variables):
         """In the forked process; does not return."""
         status = 1
         try:
-            import signal
-            set_group(0)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+            os.close(self.channel.socket)
             os.close(self.read_end)
             os.close(self.write_end)
-            self.receiver.socket.close()
             take_over(descriptors, variables)
             status = self.child() or 0
         finally:
@@ -210,8 +231,7 @@ class ForkServer:
             self.channel.send(EXIT, 0, call, EXITED.pack(status, micros, usage.ru_maxrss << 10))
 
     def remember(self, call, process):
-        import time
-        now = time.monotonic()
+        now = monotonic()
         self.left[call] = process, now
         while self.left:
             oldest = next(iter(self.left))
@@ -221,23 +241,23 @@ class ForkServer:
 
     def kill(self, call):
         process = self.processes.get(call)
-        if process is None:
-            process, _ = self.left.pop(call, (None, None))
-            # A number that lives again is another call's.
-            if process is None or process in self.calls:
-                return
-        try:
-            os.killpg(process, 9)
-        except OSError:
-            pass
+        if process is not None:
+            # One that does not lead its group yet has no other process.
+            kill(os.killpg, process) or kill(os.kill, process)
+            return
+        process, _ = self.left.pop(call, (None, None))
+        # A number that lives again is another call's.
+        if process is not None and process not in self.calls:
+            kill(os.killpg, process)
 
 
-def set_group(process):
-    """Both sides do it, so that neither can be too late."""
+def kill(how, process):
+    """Whether there was one."""
     try:
-        os.setpgid(process, 0)
+        how(process, 9)
     except OSError:
-        pass
+        return False
+    return True
 
 
 def serve_one(channel, child):
@@ -249,5 +269,6 @@ def serve_one(channel, child):
         broken("a frame of kind %d" % kind)
     descriptors = receiver.take_three()
     receiver.socket.close()
+    open_streams()
     take_over(descriptors, variables)
     leave(child() or 0)

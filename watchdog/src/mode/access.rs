@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hyper::header::{CONTENT_LENGTH, HeaderMap, USER_AGENT};
+use hyper::header::USER_AGENT;
 use hyper::{Request, StatusCode};
 
 use crate::inbound::Inbound;
@@ -32,8 +32,7 @@ impl AccessLog {
         Some(Self { request, start, call_id, answer: None })
     }
 
-    pub(super) fn answered(mut self, status: StatusCode, headers: &HeaderMap) -> Self {
-        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    pub(super) fn answered(mut self, status: StatusCode, length: Option<u64>) -> Self {
         self.answer = Some(format!("{status} - ContentLength: {}", human_size(length)));
         self
     }

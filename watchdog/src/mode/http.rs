@@ -21,6 +21,7 @@ use faas_api::format_duration;
 use faas_process::{Child, Signal, Spawner};
 use http_body_util::{BodyExt as _, Either, Empty, Full, Limited};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_LENGTH;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -194,7 +195,8 @@ fn relay(
 ) -> Answer {
     let (mut head, body) = response.into_parts();
     headers::prepare_response(&mut head);
-    let access = access.map(|log| log.answered(head.status, &head.headers));
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let access = access.map(|access| access.answered(head.status, length));
     let left = deadline.map(|limit| limit.saturating_sub(start.elapsed()));
     let body = Body::relay(Relay::new(body, lease, left)).logging(access);
     let mut answer = Response::from_parts(head, body);

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use faas_api::format_duration;
 use faas_process::Spawner;
+use hyper::body::Body as _;
 use hyper::{Request, StatusCode};
 
 use self::call::{Begun, Failure};
@@ -111,7 +112,8 @@ impl Worker {
             Err(failure) => refuse(&failure, limit),
         };
         answer::stamp_duration(&mut answer, start.elapsed());
-        let access = access.map(|access| access.answered(answer.status(), answer.headers()));
+        let length = answer.body().size_hint().exact();
+        let access = access.map(|access| access.answered(answer.status(), length));
         answer.map(|body| body.logging(access))
     }
 

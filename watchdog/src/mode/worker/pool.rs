@@ -283,11 +283,16 @@ impl Pool {
         self.state().processes.retain(|other| !Arc::ptr_eq(other, process));
     }
 
+    /// Replaces a process that ends by itself.
+    fn leave(self: &Arc<Self>, process: &Arc<Process>) {
+        self.remove(process);
+        self.maintain(&mut self.state());
+    }
+
     /// Replaces a process; it may end what it has begun, the overdue call aside.
     fn retire(self: &Arc<Self>, process: &Arc<Process>, overdue: Option<u32>) {
-        self.remove(process);
         process.retire(overdue);
-        self.maintain(&mut self.state());
+        self.leave(process);
     }
 
     /// The caller of a call has left, or its time is over: the handler may stop, until then.
@@ -373,6 +378,7 @@ impl Life {
             }
             (Progress::Freed, _) if self.pool.is_once() => self.let_go(),
             (Progress::Freed, _) => self.pool.serve_waiting(),
+            (Progress::Leaving, _) => self.pool.leave(&self.process),
             _ => {}
         }
     }

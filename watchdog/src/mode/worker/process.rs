@@ -97,6 +97,8 @@ pub(super) struct Opened {
 pub(super) enum Progress {
     Loaded,
     Freed,
+    /// It takes no further call.
+    Leaving,
     Nothing,
 }
 
@@ -276,6 +278,7 @@ impl Process {
                 let reason = String::from_utf8_lossy(&frame.payload).into_owned();
                 self.deliver(frame.call, 0, true, Event::Aborted(reason))
             }
+            Kind::Exit if frame.call == 0 => Ok(Progress::Leaving),
             Kind::Exit => self.exited(frame),
             Kind::Ack => self.acknowledged(&frame),
             Kind::Log => {
