@@ -49,20 +49,21 @@ bench-cluster: build ## the same on Kubernetes, as root
 	$(STATIC) $(CARGO) build --release --target $(TARGET) -p faas-bench
 	IMAGES=bench-images deploy/devcluster/with-cluster $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin --only cluster
 
-bench-images: images
-	deploy/images/build release test-function nats
+bench-images: build
+	deploy/images/build release faas fwatchdog test-function nats
 
 soak: ## the crash test, for long
 	FAAS_SOAK_ROUNDS=500 $(CARGO) test -p faas-e2e --test crash -- --nocapture
 
-images: build ## the platform's images, as OCI archives in bin/images/
-	deploy/images/build release faas fwatchdog
+images: build ## the platform's images and the runtimes', as OCI archives in bin/images/
+	deploy/images/build release faas fwatchdog python3 node binary
 
 cluster-images: ## quickly built images for the development cluster, those of the tests included
 	$(STATIC) $(CARGO) build --profile quick --target $(TARGET) -p faas-cli -p faas-watchdog
 	@mkdir -p bin && install $(QUICK)/faas $(QUICK)/faas-watchdog bin/
 	$(DEVCLUSTER) tools
 	deploy/images/build quick faas fwatchdog test-function nats
+	FAAS_IMAGES_BASE=$${FAAS_IMAGES_BASE:-debootstrap} deploy/images/build quick python3 node binary
 
 cluster-install: cluster-images ## the platform in the development cluster; HELM_ARGS are for helm
 	deploy/devcluster/install $(HELM_ARGS)

@@ -13,6 +13,9 @@ runc runc
 iptables iptables
 conntrack conntrack
 buildah buildah
+debootstrap debootstrap
+jq jq
+unzip unzip
 socat socat
 busybox busybox-static
 ip iproute2

@@ -12,6 +12,7 @@ mod faults;
 mod install;
 mod leader;
 mod load;
+mod templates;
 mod troubles;
 mod walkthrough;
 
