@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use faas_package::HTTP_SOCKET_VARIABLE;
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     /// Gigabytes of the body that is streamed through a function
     #[arg(long, value_name = "GB", default_value_t = 1)]
     pub(crate) body: u64,
+    /// Where references that pip and npm install are kept
+    #[arg(long, value_name = "FOLDER", env = "XDG_CACHE_HOME", hide = true)]
+    pub(crate) cache_home: Option<PathBuf>,
     /// Serve HTTP on this Unix socket as a function's handler does, and nothing else
     #[arg(long, value_name = "SOCKET", env = HTTP_SOCKET_VARIABLE, hide = true)]
     pub(crate) http_handler: Option<PathBuf>,
@@ -35,6 +39,11 @@ impl Args {
     /// How often a thing is done.
     pub(crate) fn rounds(&self, usual: usize) -> usize {
         if self.quick { usual.div_ceil(10).max(3) } else { usual }
+    }
+
+    /// How long a load lasts.
+    pub(crate) fn load_time(&self) -> Duration {
+        Duration::from_secs(if self.quick { 1 } else { 4 })
     }
 
     /// How many functions "many" are.

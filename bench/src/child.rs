@@ -1,7 +1,8 @@
 //! Programs beside the platform: found in the usual folders, ended when dropped.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,6 +15,11 @@ const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/
 /// The path of a program, if it is installed.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     FOLDERS.iter().map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
+}
+
+/// For a server that cannot choose a port itself, or does not tell: free now, and taken again by it.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// A command in the environment that the platform gives to handlers. With ours it would measure our shell:
@@ -37,6 +43,15 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
+    }
+
+    /// What it says about errors, once, when its command asked for a pipe.
+    pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
+        self.0.stderr.take()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
     }
 }
 

@@ -2,20 +2,27 @@
 //! is missed. See `faas-bench --help`.
 //!
 //! Reading order: `measures` (what is measured, one file each) → `report` (the table) → `world` (the platform under
-//! measurement) → the small ones: `samples`, `process`, `child`, `load`. `handler` is this program as the HTTP function
-//! that the load goes to.
+//! measurement), `watchdog` (a part of it alone) and `runs` (competitors under load) → the small ones: `samples`,
+//! `process`, `child`, `load`, `function`, and the references `bare`, `nginx` and `packages`. `handler` is this program as
+//! the HTTP function that the load goes to; what others are made of is in `programs/`.
 //!
 //! It uses loopback only, temporary folders, bounded counts and times, and ends only what it started.
 
 mod args;
+mod bare;
 mod child;
+mod function;
 mod handler;
 mod load;
 mod machine;
 mod measures;
+mod nginx;
+mod packages;
 mod process;
 mod report;
+mod runs;
 mod samples;
+mod watchdog;
 mod world;
 
 use std::ffi::OsStr;

@@ -1,6 +1,6 @@
 //! What is measured, in the order in which it is printed.
 //!
-//! Each measure starts its own platform, so that one can be run alone. One that fails, by an error or by the fixture's
+//! Each measure starts its own platform or watchdogs, so that one can be run alone. One that fails, by an error or by the fixture's
 //! panic, is told and counts as missed; the others still run.
 
 mod change;
@@ -8,11 +8,14 @@ mod cluster;
 mod cold_start;
 mod deploys;
 mod fork;
+mod fork_server;
 mod http;
+mod idle;
 mod memory;
 mod restart;
 mod size;
 mod stream;
+mod worker;
 
 use std::any::Any;
 use std::fs;
@@ -28,7 +31,7 @@ use crate::report::Report;
 type Measure = fn(&Args, &mut Report) -> anyhow::Result<()>;
 
 /// Name, title, and how to do it.
-const MEASURES: [(&str, &str, Measure); 10] = [
+const MEASURES: [(&str, &str, Measure); 14] = [
     ("size", "Size of the executables", size::run),
     ("memory", "Idle memory", memory::run),
     ("cold-start", "Cold start: the first request to a function at zero replicas", cold_start::run),
@@ -38,7 +41,11 @@ const MEASURES: [(&str, &str, Measure); 10] = [
     ("stream", "Streamed request body", stream::run),
     ("http", "HTTP function at 32 connections, beside nginx proxy_pass to the same handler", http::run),
     ("cluster", "On Kubernetes", cluster::run),
+    ("watchdog", "Idle watchdog, and its start", idle::run),
     ("fork", "fork mode of `cat` at 8 connections, beside a bare posix_spawn loop", fork::run),
+    ("python", "Python worker, one process, 32 connections, beside flask and waitress", worker::python),
+    ("node", "Node worker, one process, 32 connections, beside express", worker::node),
+    ("fork-server", "Python fork server at 8 connections, beside a bare os.fork loop", fork_server::run),
 ];
 
 /// The names for `--only`.

@@ -16,6 +16,10 @@ impl Samples {
         self.percentile(50)
     }
 
+    pub(crate) fn p99(&self) -> Duration {
+        self.percentile(99)
+    }
+
     /// `p95 12.3 ms, n=30`.
     pub(crate) fn spread(&self) -> String {
         format!("p95 {}, n={}", milliseconds(self.percentile(95)), self.0.len())
@@ -25,6 +29,14 @@ impl Samples {
     fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+}
+
+impl FromIterator<Duration> for Samples {
+    fn from_iter<I: IntoIterator<Item = Duration>>(durations: I) -> Self {
+        let mut durations: Vec<_> = durations.into_iter().collect();
+        durations.sort_unstable();
+        Self(durations)
     }
 }
 
@@ -52,12 +64,16 @@ mod tests {
 
     #[test]
     fn percentiles_are_samples() {
-        let mut samples = Samples::default();
-        for number in [5, 1, 4, 2, 3] {
-            samples.push(Duration::from_millis(number));
+        let numbers = [5, 1, 4, 2, 3].map(Duration::from_millis);
+        let mut pushed = Samples::default();
+        for number in numbers {
+            pushed.push(number);
         }
-        assert_eq!(samples.p50(), Duration::from_millis(3));
-        assert_eq!(samples.spread(), "p95 5.0 ms, n=5");
+        for samples in [pushed, numbers.into_iter().collect()] {
+            assert_eq!(samples.p50(), Duration::from_millis(3));
+            assert_eq!(samples.p99(), Duration::from_millis(5));
+            assert_eq!(samples.spread(), "p95 5.0 ms, n=5");
+        }
     }
 
     #[test]

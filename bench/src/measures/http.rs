@@ -1,102 +1,71 @@
-//! Requests per second and processor time per request: nginx `proxy_pass` with one worker, and our gateway with its
-//! watchdog, in front of the same handler: this program, see `handler`.
-//!
-//! The two are loaded in turns, thrice, and medians are compared. All share the machine's cores with wrk.
+//! Requests per second and processor time per request: nginx `proxy_pass` with one worker, our watchdog, and our gateway
+//! with its watchdog, in front of the same handler: this program, see `handler`.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use faas_package::{HTTP_SOCKET_VARIABLE, Manifest, Runtime, Signature};
-use faas_testing::wait_for;
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::args::Args;
-use crate::child::{Server, as_handler, find};
-use crate::load::{Load, Wrk};
+use crate::child::find;
+use crate::load::Wrk;
+use crate::nginx::Nginx;
 use crate::process;
 use crate::report::{Report, Row};
-use crate::samples::median;
+use crate::runs::{self, Runs, in_turns, microseconds, warm_up};
+use crate::watchdog::Watchdog;
 use crate::world::World;
 
 const CONNECTIONS: u32 = 32;
-const RUNS: usize = 3;
-const WARM_UP: Duration = Duration::from_secs(1);
 const NAME: &str = "hello";
-/// What `SPECIFICATION.md` will bound, for nginx = 1.
-const GATEWAY_MOST: f64 = 1.25;
+/// For nginx = 1; the gateway's and the rate are what `SPECIFICATION.md` will bound.
 const WATCHDOG_MOST: f64 = 1.5;
+const GATEWAY_MOST: f64 = 1.25;
 const RATE_LEAST: f64 = 0.9;
 
 pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
-    let (Some(wrk), Some(nginx)) = (find("wrk"), find("nginx")) else {
+    let (Some(wrk), Some(nginx)) = (Wrk::find(CONNECTIONS, args.load_time()), find("nginx")) else {
         report.skip("all", "nginx or wrk is absent: apt-get install nginx-light wrk");
         return Ok(());
     };
-    let duration = Duration::from_secs(if args.quick { 1 } else { 4 });
-    let wrk = Wrk { program: wrk, connections: CONNECTIONS, duration, script: None };
     let nginx = Nginx::start(&nginx)?;
+    let folder = tempfile::tempdir()?;
+    let alone = start_alone(args, folder.path())?;
     let world = World::start();
     deploy(&world)?;
-    let watchdog = world.watchdog()?;
-    let own = process::children(watchdog)?;
-    let handler = *own.first().context("the watchdog has no handler")?;
     let theirs = [nginx.worker, nginx.handler.pid()];
-    let ours = [world.platform.pid(), watchdog, handler];
-    let urls = [nginx.url.clone(), format!("{}/function/{NAME}", world.platform.url)];
-    // Connections, pools and caches as they are after a while.
-    for url in &urls {
-        Wrk { duration: WARM_UP, ..wrk.clone() }.run(url)?;
+    let own = [alone.pid(), handler_of(alone.pid())?];
+    let watchdog = world.watchdog()?;
+    let both = [world.platform.pid(), watchdog, handler_of(watchdog)?];
+    let url = format!("{}/function/{NAME}", world.platform.url);
+    for url in [&nginx.url, &alone.url, &url] {
+        warm_up(&wrk, url)?;
     }
-    let mut runs = Vec::new();
-    for _ in 0..RUNS {
-        runs.push([once(&wrk, &urls[0], &theirs)?, once(&wrk, &urls[1], &ours)?]);
-    }
-    print(&runs, report);
+    let runs = in_turns([
+        &|| runs::load(&wrk, &nginx.url, &theirs),
+        &|| runs::load(&wrk, &alone.url, &own),
+        &|| runs::load(&wrk, &url, &both),
+    ])?;
+    print_rates(&runs, report);
+    print_times(&runs, report);
     Ok(())
 }
 
-/// One run of load, and the processor time per request of each process that was watched.
-struct Run {
-    load: Load,
-    time: Vec<f64>,
+/// A watchdog on a TCP port, and this program behind it on a Unix socket, as nginx has it.
+fn start_alone(args: &Args, folder: &Path) -> anyhow::Result<Watchdog> {
+    let (own, socket) = (std::env::current_exe()?, folder.join("h.sock"));
+    let socket = socket.to_str().context("a temporary folder's path is text")?;
+    let own = own.to_str().context("this program's path is text")?;
+    let upstream = format!("unix:{socket}");
+    let variables =
+        [("mode", "http"), ("fprocess", own), ("upstream_url", &upstream), (HTTP_SOCKET_VARIABLE, socket)];
+    Watchdog::start(args, &variables, folder)
 }
 
-fn once(wrk: &Wrk, url: &str, watched: &[u32]) -> anyhow::Result<Run> {
-    let times = || watched.iter().map(|&pid| process::time(pid)).collect::<anyhow::Result<Vec<_>>>();
-    let before = times()?;
-    let load = wrk.run(url)?;
-    let used = times()?.into_iter().zip(before).map(|(after, before)| after.since(before).own);
-    let time = used.map(|used| used.as_secs_f64() / f64::from(load.requests.max(1))).collect();
-    Ok(Run { load, time })
-}
-
-fn print(runs: &[[Run; 2]], report: &mut Report) {
-    let rate = |which: usize| median(runs.iter().map(|run| run[which].load.per_second));
-    let time = |which: usize, process: usize| median(runs.iter().map(|run| run[which].time[process]));
-    let micro = |seconds: f64| format!("{:.1} µs", seconds * 1e6);
-    let n = format!("n={} runs of {CONNECTIONS} connections", runs.len());
-    let (nginx, ours) = (rate(0), rate(1));
-    report.add(&Row::new("nginx, requests per second", format!("{nginx:.0}")).beside(&n));
-    let row = Row::new("gateway and watchdog, requests per second", format!("{ours:.0}"));
-    let row = row.beside(format!("{:.2} × nginx", ours / nginx));
-    report.add(&row.aim(format!("≥ {RATE_LEAST} × nginx"), ours >= RATE_LEAST * nginx));
-
-    let nginx = time(0, 0);
-    report.add(&Row::new("nginx worker, CPU per request", micro(nginx)).beside(&n));
-    for (who, process, most) in [("gateway", 0, GATEWAY_MOST), ("watchdog", 1, WATCHDOG_MOST)] {
-        let used = time(1, process);
-        let row = Row::new(format!("{who}, CPU per request"), micro(used));
-        let row = row.beside(format!("{:.2} × nginx", used / nginx));
-        report.add(&row.aim(format!("≤ {most} × nginx"), used <= most * nginx));
-    }
-    // Where these differ much, the two did not meet the same handler, or not the same machine.
-    let row = Row::new("the handler itself, CPU per request", micro(time(1, 2)));
-    report.add(&row.beside(format!("behind nginx {}", micro(time(0, 1)))));
+fn handler_of(watchdog: u32) -> anyhow::Result<u32> {
+    process::children(watchdog)?.first().copied().context("the watchdog has no handler")
 }
 
 /// A package that is this program.
@@ -110,55 +79,35 @@ fn deploy(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// nginx with one worker before this program as a handler.
-struct Nginx {
-    url: String,
-    worker: u32,
-    // In this order: nginx first.
-    _master: Server,
-    handler: Server,
-    _folder: TempDir,
+fn print_rates([nginx, alone, both]: &[Runs; 3], report: &mut Report) {
+    let rate = |runs: &Runs| format!("{:.0}", runs.per_second());
+    let row = Row::new("nginx, requests per second", rate(nginx));
+    report.add(&row.beside(format!("{}; {CONNECTIONS} connections", nginx.latency())));
+    let row = Row::new("watchdog, requests per second", rate(alone));
+    report.add(&row.beside(format!("{:.2} × nginx, {}", alone.rate_ratio(nginx), alone.latency())));
+    let ratio = both.rate_ratio(nginx);
+    let row = Row::new("gateway and watchdog, requests per second", rate(both));
+    let row = row.beside(format!("{ratio:.2} × nginx, {}", both.latency()));
+    report.add(&row.aim(format!("≥ {RATE_LEAST} × nginx"), ratio >= RATE_LEAST));
 }
 
-impl Nginx {
-    fn start(program: &Path) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let socket = folder.path().join("h.sock");
-        let handler =
-            Server::start(as_handler(&std::env::current_exe()?).env(HTTP_SOCKET_VARIABLE, &socket))?;
-        wait_for("the handler's socket", || socket.exists().then_some(()));
-        // Freed here and taken again by nginx, which cannot choose a port itself.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let configuration = folder.path().join("nginx.conf");
-        fs::write(&configuration, text(folder.path(), &socket, port))?;
-        let errors = folder.path().join("error.log");
-        let nginx =
-            Server::start(Command::new(program).arg("-e").arg(&errors).arg("-c").arg(&configuration))?;
-        wait_for("nginx", || TcpStream::connect(("127.0.0.1", port)).ok());
-        let worker = wait_for("nginx's worker", || process::children(nginx.pid()).ok()?.first().copied());
-        let url = format!("http://127.0.0.1:{port}/");
-        Ok(Self { url, worker, _master: nginx, handler, _folder: folder })
-    }
-}
-
-fn text(folder: &Path, socket: &Path, port: u16) -> String {
-    let (folder, socket) = (folder.display(), socket.display());
-    // Else its worker becomes another user, who may not open our socket.
-    let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
-    format!(
-        "daemon off; worker_processes 1; {user} pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    keepalive_requests 100000000;
-    upstream handler {{ server unix:{socket}; keepalive 64; keepalive_requests 100000000; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://handler; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}
-    }}
-}}
-"
-    )
+fn print_times([nginx, alone, both]: &[Runs; 3], report: &mut Report) {
+    let worker = microseconds(nginx.used(0).own);
+    report.add(&Row::new("nginx worker, CPU per request", worker));
+    let row = |who: &str, runs: &Runs, process: usize| {
+        let ratio = runs.ratio(nginx, |run| run.used[process].own);
+        (Row::new(format!("{who}, CPU per request"), microseconds(runs.used(process).own)), ratio)
+    };
+    let (time, ratio) = row("watchdog", alone, 0);
+    let time = time.beside(format!("{ratio:.2} × nginx"));
+    report.add(&time.gate(format!("≤ {WATCHDOG_MOST} × nginx"), ratio <= WATCHDOG_MOST));
+    let (time, ratio) = row("gateway", both, 0);
+    let time = time.beside(format!("{ratio:.2} × nginx"));
+    report.add(&time.aim(format!("≤ {GATEWAY_MOST} × nginx"), ratio <= GATEWAY_MOST));
+    let (time, ratio) = row("watchdog behind the gateway", both, 1);
+    report.add(&time.beside(format!("{ratio:.2} × nginx")));
+    // Where these differ much, they did not meet the same handler, or not the same machine.
+    let handlers = [nginx.used(1).own, alone.used(1).own, both.used(2).own].map(microseconds);
+    let row = Row::new("the handler itself, CPU per request", &handlers[1]);
+    report.add(&row.beside(format!("behind nginx {}, behind both {}", handlers[0], handlers[2])));
 }
