@@ -6,11 +6,10 @@ iterator. A call that is aborted is cancelled.
 
 import asyncio
 import os
-import sys
 from contextvars import ContextVar
 
-from _faas_calls import used
-from _faas_event import PLAIN, Event, to_answer, to_head
+from _faas_calls import flush, usage_since
+from _faas_event import PLAIN, Event, to_answer, to_bytes, to_head
 from _faas_frames import ABORT, ACK, BODY, END, HEAD, NUMBER, USAGE, WINDOW, Gone, broken
 
 PIECE = 64 << 10
@@ -42,7 +41,10 @@ class Call:
         self.room = WINDOW
         self.more_room = asyncio.Event()
         self.task = None
+        self.running = False
         self.begun = False
+        # The process's time so far: where calls overlap it counts for each.
+        _, self.spent = usage_since(0)
 
 
 class Server:
@@ -102,22 +104,26 @@ class Server:
             call.room += NUMBER.unpack(payload)[0]
             call.more_room.set()
         elif kind == ABORT:
-            if call.task:
+            # A task that is cancelled before it has run never does.
+            if call.running:
                 call.task.cancel()
             else:
+                if call.task:
+                    call.task.cancel()
                 self.abort(number, b"aborted")
 
     def take_body(self, call, number, data, ended):
         call.parts.append(data)
         call.size += len(data)
         if call.size > self.max_body:
-            self.refuse(number, 413, "body too large\n")
+            self.refuse(call, number, 413, "body too large\n")
         elif ended:
             call.task = asyncio.get_running_loop().create_task(self.work(call, number))
         else:
             self.channel.send(ACK, 0, number, NUMBER.pack(len(data)))
 
     async def work(self, call, number):
+        call.running = True
         self.current.set(number)
         event = Event(call.head, Body(b"".join(call.parts)))
         call.parts = []
@@ -132,7 +138,7 @@ class Server:
             if call.begun:
                 self.abort(number, type(error).__name__.encode())
             else:
-                self.refuse(number, 500, "Internal Server Error\n")
+                self.refuse(call, number, 500, "Internal Server Error\n")
 
     async def answer(self, call, number, event, status, pairs, body, content_type):
         whole = isinstance(body, bytes)
@@ -142,7 +148,7 @@ class Server:
             body, whole = b"", True
         payload = NUMBER.pack(len(head)) + head
         if whole and len(body) <= WINDOW:
-            self.end(number, HEAD, payload + body)
+            self.end(call, number, HEAD, payload + body)
             return
         call.begun = True
         self.channel.send(HEAD, 0, number, payload)
@@ -154,10 +160,10 @@ class Server:
         else:
             for part in body:
                 await self.send(call, number, part)
-        self.end(number, BODY, b"")
+        self.end(call, number, BODY, b"")
 
     async def send(self, call, number, part):
-        body = part.encode() if isinstance(part, str) else bytes(part)
+        body = to_bytes(part)
         start = 0
         while start < len(body):
             while call.room <= 0:
@@ -168,22 +174,20 @@ class Server:
             start += len(piece)
             self.channel.send(BODY, 0, number, piece)
 
-    def refuse(self, number, status, text):
+    def refuse(self, call, number, status, text):
         head = ("%d\ncontent-type: %s" % (status, PLAIN)).encode()
-        self.end(number, HEAD, NUMBER.pack(len(head)) + head + text.encode())
+        self.end(call, number, HEAD, NUMBER.pack(len(head)) + head + text.encode())
 
     def abort(self, number, reason):
         self.over(number)
         self.channel.send(ABORT, 0, number, reason)
 
-    def end(self, number, kind, payload):
+    def end(self, call, number, kind, payload):
         self.over(number)
-        self.channel.send(kind, END | USAGE, number, payload + used())
+        self.channel.send(kind, END | USAGE, number, payload + usage_since(call.spent)[0])
 
     def over(self, number):
-        # What was printed belongs before the end of the call.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         self.calls.pop(number, None)
         if self.once and not self.done.done():
             self.done.set_result(None)

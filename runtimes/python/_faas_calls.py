@@ -1,14 +1,14 @@
 """Calls as frames, one at a time: the handler runs in the main thread, and nothing stands between it and the socket.
 
 Bounds: a body of MAX_BODY_BYTES, 64 MiB unless set (413), when it is read as a whole; any size through `event.stream`.
-Errors: a handler that raises, or calls sys.exit(), gets 500, and its traceback is logged.
+Errors: a handler that raises anything at all, SystemExit included, gets 500, and its traceback is logged.
 """
 
 import sys
 from resource import RUSAGE_SELF, getrusage
 
-from _faas_event import PLAIN, Event, Refused, to_answer, to_head
-from _faas_frames import ABORT, ACK, BODY, END, HEAD, NUMBER, USAGE, USED, WINDOW, broken
+from _faas_event import PLAIN, Event, Refused, to_answer, to_bytes, to_head
+from _faas_frames import ABORT, ACK, BODY, END, HEAD, NUMBER, USAGE, USED, WINDOW, Gone, broken
 
 PIECE = 64 << 10
 
@@ -53,7 +53,7 @@ class Call:
     def read(self, size=-1):
         if size is None or size < 0:
             return b"".join(self)
-        while not self.first and not self.ended:
+        while size and not self.first and not self.ended:
             self.wait()
         data, self.first = self.first[:size], self.first[size:]
         self.taken += len(data)
@@ -93,7 +93,7 @@ class Call:
         self.begun = True
         self.channel.send(HEAD, 0, self.number, payload)
         for part in (body,) if whole else body:
-            self.send(part.encode() if isinstance(part, str) else bytes(part))
+            self.send(to_bytes(part))
         self.end(BODY, b"")
 
     def send(self, body):
@@ -107,10 +107,12 @@ class Call:
             self.channel.send(BODY, 0, self.number, piece)
 
     def end(self, kind, payload):
-        # What was printed belongs before the end of the call.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         self.channel.send(kind, END | USAGE, self.number, payload + used())
+
+    def abort(self, reason):
+        flush()
+        self.channel.send(ABORT, 0, self.number, reason)
 
     def refuse(self, status, text):
         head = ("%d\ncontent-type: %s" % (status, PLAIN)).encode()
@@ -152,28 +154,39 @@ class Server:
         except Refused as refused:
             call.refuse(refused.status, "%s\n" % refused)
         except Aborted:
-            call.channel.send(ABORT, 0, call.number, b"aborted")
-        except Exception as error:
-            self.fail(call, error)
-        except SystemExit as error:
+            call.abort(b"aborted")
+        except Gone:
+            raise
+        except BaseException as error:
             self.fail(call, error)
 
     def fail(self, call, error):
         import traceback
         traceback.print_exc()
         if call.begun:
-            sys.stderr.flush()
-            call.channel.send(ABORT, 0, call.number, type(error).__name__.encode())
+            call.abort(type(error).__name__.encode())
         else:
             call.refuse(500, "Internal Server Error\n")
+
+
+def flush():
+    """What was printed belongs before the end of the call."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def usage_since(before):
+    """Usage since so many seconds of processor time, with the peak of memory; and the seconds so far."""
+    usage = getrusage(RUSAGE_SELF)
+    now = usage.ru_utime + usage.ru_stime
+    return USED.pack(int((now - before) * 1e6), usage.ru_maxrss << 10), now
 
 
 spent = 0
 
 
 def used():
-    """Usage since the last call's end, with the peak of memory."""
+    """Usage since the last call's end."""
     global spent
-    usage = getrusage(RUSAGE_SELF)
-    before, spent = spent, usage.ru_utime + usage.ru_stime
-    return USED.pack(int((spent - before) * 1e6), usage.ru_maxrss << 10)
+    usage, spent = usage_since(spent)
+    return usage

@@ -65,10 +65,15 @@ class Event:
     def headers(self):
         if self._headers is None:
             self._headers = Headers()
-            for line in self._lines.split("\n") if self._lines else ():
-                name, _, value = line.partition(": ")
+            for name, value in self.lines():
                 self._headers.add(name, value)
         return self._headers
+
+    def lines(self):
+        """Name and value of each header line, as they came."""
+        for line in self._lines.split("\n") if self._lines else ():
+            name, _, value = line.partition(": ")
+            yield name, value
 
     @property
     def body(self):
@@ -115,7 +120,16 @@ def to_body(body):
         return json.dumps(body).encode(), "application/json"
     if hasattr(body, "__next__") or hasattr(body, "__anext__"):
         return body, HTML
+    if hasattr(body, "__await__"):
+        raise TypeError("the handler returned an awaitable: declare it with async def")
     return str(body).encode("utf-8", "surrogateescape"), HTML
+
+
+def to_bytes(part):
+    """The bytes of one part of a body that comes piece by piece."""
+    if isinstance(part, (bytes, bytearray, memoryview)):
+        return bytes(part)
+    return str(part).encode("utf-8", "surrogateescape")
 
 
 def to_answer(result):
@@ -140,8 +154,13 @@ def to_answer(result):
     return int(status), headers.items() if hasattr(headers, "items") else headers, body, content_type
 
 
+def is_value(text):
+    """Whether it may stand in a header."""
+    return text.isprintable() or not any(c < " " and c != "\t" or c == "\x7f" for c in text)
+
+
 def to_head(status, pairs, content_type, length):
-    """The head's bytes. `length` is told where no body is sent."""
+    """The head's bytes. `length` is told where no body is sent, and holds against what the handler says."""
     if status == 200 and not pairs and length is None:
         return b"200\ncontent-type: " + content_type.encode("latin-1")
     if not 200 <= status <= 999:
@@ -152,11 +171,13 @@ def to_head(status, pairs, content_type, length):
         name = str(name)
         if not name or not TOKEN.issuperset(name):
             raise ValueError("the handler returned a header named %r" % name)
+        if length is not None and name.lower() == "content-length":
+            continue
         typed = typed or name.lower() == "content-type"
         for value in values if isinstance(values, (list, tuple)) else [values]:
             value = str(value)
-            if "\r" in value or "\n" in value or "\0" in value:
-                raise ValueError("the handler returned a line break in header %r" % name)
+            if not is_value(value):
+                raise ValueError("the handler returned a header %r with a line break or control character" % name)
             lines.append("%s: %s" % (name, value))
     if not typed:
         lines.append("content-type: " + content_type)

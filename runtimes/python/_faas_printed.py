@@ -27,8 +27,9 @@ def adapt(handle):
             status = print_result(handle, event.body)
         finally:
             sys.stdout, sys.stderr = streams
+            # The handler may have taken some out.
             for name in variables:
-                del os.environb[name]
+                os.environb.pop(name, None)
         output.flush()
         body = printed.getvalue()
         if status:
@@ -45,8 +46,9 @@ def variables_of(event):
     query = event.query_text
     if query:
         variables[b"Http_Query"] = query.encode("latin-1")
-    for name, value in event.headers.items():
-        if "\0" not in value:
-            variables[b"Http_" + name.replace("-", "_").encode()] = value.encode("latin-1")
+    for name, value in event.lines():
+        name = "Http_" + "_".join(part.capitalize() for part in name.split("-"))
+        # Of a header that came several times, the first.
+        variables.setdefault(name.encode(), value.encode("latin-1"))
     variables[b"Http_ContentLength"] = variables[b"Http_Content_Length"] = str(len(event.body)).encode()
     return variables

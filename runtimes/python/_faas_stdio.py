@@ -35,7 +35,10 @@ def print_result(handle, body):
     """Bytes that are not UTF-8 pass unharmed, line ends are not translated."""
     try:
         result = handle(body.decode("utf-8", "surrogateescape"))
-        if result is not None:
+        if sys.stdout is not sys.__stdout__ and isinstance(result, str):
+            # The handler may have chosen an encoding.
+            print(result)
+        elif result is not None:
             if not isinstance(result, (bytes, bytearray)):
                 result = str(result).encode("utf-8", "surrogateescape")
             sys.stdout.flush()
@@ -43,7 +46,7 @@ def print_result(handle, body):
         return 0
     except SystemExit as error:
         return exit_status(error.code)
-    except Exception as error:
+    except BaseException as error:
         show(error)
         return 1
 
@@ -63,6 +66,7 @@ def exit_status(code):
     """As the interpreter reads what sys.exit() was given."""
     if code is None or isinstance(code, int):
         return int(code or 0) & 0xFF
+    flush_streams()
     print(code, file=sys.stderr)
     return 1
 
@@ -73,15 +77,32 @@ def show(error):
     trace = error.__traceback__
     while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == ours:
         trace = trace.tb_next
-    sys.excepthook(type(error), error, trace)
+    # What was printed stands before it, as it would at an interpreter's end.
+    flush_streams()
+    sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
-def open_streams():
-    """Standard streams as an interpreter would open them for a pipe."""
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", newline="\n", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+def set_up_streams():
+    """Standard streams as an interpreter would open them for a pipe. They stay the same objects, which the handler may
+    have kept; one that it took apart is its own affair."""
+    lenient, legible = {"errors": "surrogateescape"}, {"errors": "backslashreplace", "line_buffering": True}
+    for stream, options in (sys.__stdin__, lenient), (sys.__stdout__, lenient), (sys.__stderr__, legible):
+        try:
+            stream.reconfigure(encoding="utf-8", **options)
+        except ValueError:
+            pass
+
+
+def flush_streams():
+    """Whether all that was printed is written."""
+    flushed = True
+    for stream in sys.__stdout__, sys.stdout, sys.stderr:
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except (OSError, ValueError):
+            flushed = stream is not sys.stdout and stream is not sys.stderr and flushed
+    return flushed
 
 
 def leave(status):
@@ -90,9 +111,9 @@ def leave(status):
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
+    except BaseException:
+        pass  # Printed already; the status is the handler's.
+    if not flush_streams():
         status = status or 120
     os._exit(status)
 
@@ -164,7 +185,7 @@ class ForkServer:
 
     def serve(self):
         # Streams are made here, once; what is garbage by now or never will be is not looked at again.
-        open_streams()
+        set_up_streams()
         gc.collect()
         gc.freeze()
         while True:
@@ -269,6 +290,6 @@ def serve_one(channel, child):
         broken("a frame of kind %d" % kind)
     descriptors = receiver.take_three()
     receiver.socket.close()
-    open_streams()
+    set_up_streams()
     take_over(descriptors, variables)
     leave(child() or 0)

@@ -54,6 +54,9 @@ def main():
     isolation = os.environ.get("worker_isolation", "worker")
     channel = Channel()
     handle = load(entry_point)
+    # What is printed at import is logged, and not copied into the output of each forked process.
+    sys.stdout.flush()
+    sys.stderr.flush()
     stdio = own("_faas_stdio")
     forks = isolation == "fork" and not stdio.has_threads()
     if signature == "openfaas" and isolation == "worker":

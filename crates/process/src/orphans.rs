@@ -8,7 +8,9 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpid, getsid, kill_process, kill_process_group, waitid,
+};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use crate::family::{Family, children_of};
@@ -55,6 +57,21 @@ fn sweep(family: &Family, orphans: Orphans) {
     let own = family.own();
     for pid in children.into_iter().filter(|pid| !own.contains(&pid.as_raw_nonzero().get())) {
         treat(pid, orphans);
+    }
+}
+
+/// Kills what was reparented to us and stayed in our session, each with the group that it leads. What left the session
+/// meant to live on.
+pub(crate) fn kill_in_session(family: &Family) {
+    let children = children_of(getpid());
+    let _no_spawning = family.lock();
+    let own = family.own();
+    let session = getsid(None).ok();
+    let orphans = children.into_iter().filter(|pid| !own.contains(&pid.as_raw_nonzero().get()));
+    for pid in orphans.filter(|&pid| session.is_some() && getsid(Some(pid)).ok() == session) {
+        // Nobody else reaps it meanwhile: sweeps run on this thread, or wait for the lock.
+        let _ = kill_process_group(pid, Signal::KILL);
+        treat(pid, Orphans::Kill);
     }
 }
 

@@ -73,6 +73,12 @@ impl Spawner {
         Child::watch(answer.await.map_err(|_| ended())??)
     }
 
+    /// Kills what a child that has exited left behind in this session, and the groups that those lead. Needs no more
+    /// than that the child was waited for: its own children are this process's by then.
+    pub fn kill_orphans(&self) {
+        orphans::kill_in_session(&self.family);
+    }
+
     /// Refuses further spawns, then kills every process below this one, those that left their session included, and
     /// looks again until none lives or `limit` has passed. True when none is left. Blocks: for the end of a process.
     pub fn kill_descendants(&self, limit: Duration) -> bool {

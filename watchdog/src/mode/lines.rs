@@ -60,6 +60,18 @@ impl Lines {
         Self { name, ..self }
     }
 
+    /// One line of any length.
+    pub(crate) fn write_in_pieces(self, line: &[u8], call_id: Option<&str>) {
+        let mut rest = line;
+        while let Some((piece, more)) =
+            rest.split_at_checked(self.longest).filter(|(_, more)| !more.is_empty())
+        {
+            self.write(piece, call_id);
+            rest = more;
+        }
+        self.write(rest, call_id);
+    }
+
     /// One line, and the call that it belongs to where that is known.
     pub(crate) fn write(self, line: &[u8], call_id: Option<&str>) {
         let text = match self.format {

@@ -50,6 +50,12 @@ impl Answer {
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
+    /// Every value of a header.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
+    }
+
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -82,6 +88,27 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
 pub(crate) fn exists(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// The children of a process, those of all its threads.
+pub(crate) fn children(pid: u32) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let mut pids: Vec<String> = lists.collect::<String>().split_whitespace().map(str::to_owned).collect();
+    pids.sort();
+    pids
+}
+
+/// Descriptors that a process has open.
+pub(crate) fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// Resident memory at its peak, in bytes.
+pub(crate) fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 impl Watchdog {
@@ -193,6 +220,20 @@ impl Watchdog {
                 Box::new(stream)
             }
         }
+    }
+
+    /// Sends bytes on a connection of their own, and leaves it open.
+    pub(crate) fn begin(&self, bytes: &[u8]) -> Box<dyn Stream> {
+        let mut stream = self.connect();
+        stream.write_all(bytes).unwrap();
+        stream
+    }
+
+    /// Sends bytes as they are, and reads until the connection is closed.
+    pub(crate) fn exchange(&self, bytes: &[u8]) -> String {
+        let mut text = Vec::new();
+        let _ = self.begin(bytes).read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     pub(crate) fn get(&self, target: &str) -> Answer {

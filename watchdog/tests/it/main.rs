@@ -4,8 +4,13 @@
 
 mod confinement;
 mod fork;
+mod fork_server;
+mod function;
 mod harness;
 mod http;
 mod lifecycle;
+mod node;
+mod python;
 mod startup;
 mod supervised;
+mod worker;

@@ -240,20 +240,29 @@ impl Rest {
             let first = std::mem::take(&mut self.first);
             return Poll::Ready(Some(Ok(self.take(first))));
         }
-        let Some(lease) = self.lease.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };
-        let Poll::Ready(event) = lease.poll_next(context) else { return self.poll_deadline(context) };
+        let event = loop {
+            let Some(lease) = self.lease.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };
+            let Poll::Ready(event) = lease.poll_next(context) else { return self.poll_deadline(context) };
+            match event {
+                // An empty frame would end a chunked answer for some readers.
+                Some(Event::Body { body, end }) if body.is_empty() => self.ended = end,
+                event => break event,
+            }
+        };
         Poll::Ready(match event {
             Some(Event::Body { body, end }) => {
                 self.ended = end;
-                // An empty frame would end a chunked answer for some readers.
-                if body.is_empty() {
-                    return self.poll_frame(context);
-                }
                 Some(Ok(self.take(body)))
             }
             Some(Event::Aborted(reason) | Event::Lost(reason)) => Some(Err(io::Error::other(reason))),
             Some(Event::Exited { status, .. }) => Some(Err(io::Error::other(handler_exit(status)))),
-            Some(Event::Head { .. }) | None => Some(Err(io::ErrorKind::InvalidData.into())),
+            Some(Event::Head { .. }) => {
+                if let Some(lease) = &self.lease {
+                    lease.condemn();
+                }
+                Some(Err(io::Error::other("a second HEAD")))
+            }
+            None => Some(Err(io::ErrorKind::InvalidData.into())),
         })
     }
 

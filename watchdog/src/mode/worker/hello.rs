@@ -29,6 +29,11 @@ pub(crate) enum Refused {
 }
 
 impl Hello {
+    /// Whether the process becomes that of its one call, whose end is its own exit.
+    pub(crate) fn becomes_the_call(self) -> bool {
+        self.speaks == Speaks::Stdio && !self.forks
+    }
+
     /// Reads the payload. Names that are not known are for a later version.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, Refused> {
         let text = String::from_utf8_lossy(payload);

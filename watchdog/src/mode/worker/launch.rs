@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
-use faas_process::{Child, Spawner};
+use faas_process::{Child, Signal, Spawner};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
@@ -41,6 +41,13 @@ pub(super) enum Handle {
 }
 
 impl Launcher {
+    /// Ends a process with all that it has forked, each of which leads a group of its own.
+    pub(super) async fn end(&self, handle: Handle) {
+        if let Origin::Exec { spawner, .. } = &self.origin {
+            handle.kill(spawner).await;
+        }
+    }
+
     /// Starts a process; it has not said HELLO yet. Dropping the future leaves no process behind.
     pub(super) async fn start(&self) -> io::Result<(Process, OwnedReadHalf, Handle)> {
         let (ours, theirs) = StdUnixStream::pair()?;
@@ -69,6 +76,14 @@ impl Launcher {
 }
 
 impl Handle {
+    /// Kills it, and waits for that; what it has forked is killed too.
+    async fn kill(&self, spawner: &Spawner) {
+        let Self::Child(child) = self else { return };
+        let _ = child.kill_group(Signal::KILL);
+        let _ = child.wait().await;
+        spawner.kill_orphans();
+    }
+
     /// How it exited; None where that cannot be known. Cancel safe.
     pub(super) async fn exited(&self) -> Option<ExitStatus> {
         match self {

@@ -308,6 +308,9 @@ impl Pool {
     }
 }
 
+/// The ways to those who wait for calls that ended with their process.
+type Ended = Vec<mpsc::UnboundedSender<Event>>;
+
 /// How the life of a process went.
 enum Outcome {
     /// It had a call, or was told to end.
@@ -347,7 +350,17 @@ impl Life {
             Some(broken) => (Some(broken), timeout(LAST_BREATH, handle.exited()).await.ok().flatten()),
             None => self.serve(&mut socket, &mut buffer, &handle).await,
         };
-        self.end(broken, status)
+        let (outcome, ended) = self.end(broken.as_ref(), status);
+        if process.becomes_the_call() {
+            // What it has left behind may write until its call is over; dropping the handle kills it.
+            for events in ended {
+                events.closed().await;
+            }
+        }
+        if process.hello().is_some_and(|hello| hello.forks) {
+            self.pool.launcher.end(handle).await;
+        }
+        outcome
     }
 
     /// Until it ends, or is to be killed.
@@ -364,6 +377,11 @@ impl Life {
         };
         // A process that broke the protocol is killed, and how it would have exited is of no interest.
         let status = match broken {
+            // It has let go of its connection, and works on.
+            Broken::Closed if process.becomes_the_call() => tokio::select! {
+                status = handle.exited() => status,
+                () = process.doomed() => return (None, None),
+            },
             Broken::Closed => timeout(LAST_BREATH, handle.exited()).await.ok().flatten(),
             Broken::Protocol(_) => None,
         };
@@ -392,25 +410,26 @@ impl Life {
         });
     }
 
-    fn end(self, broken: Option<Broken>, status: Option<ExitStatus>) -> Outcome {
+    fn end(&self, broken: Option<&Broken>, status: Option<ExitStatus>) -> (Outcome, Ended) {
         let told = broken.is_none() || self.process.is_retired();
-        let reason = match (&broken, status) {
+        let reason = match (broken, status) {
             (Some(Broken::Protocol(_)), _) | (_, None) => {
                 broken.map_or_else(|| "handler was killed".to_owned(), |broken| format!("handler {broken}"))
             }
             (_, Some(status)) => handler_exit(status),
         };
         if !self.loaded {
-            return Outcome::NotStarted(reason);
+            return (Outcome::NotStarted(reason), Vec::new());
         }
         self.pool.remove(&self.process);
         let served = self.process.has_served();
-        if !told && !(self.pool.is_once() && served) {
+        let expected = told || (self.pool.is_once() && served);
+        if !expected {
             self.pool.metrics.record_restart();
             log::line(format_args!("{reason}; it is replaced"));
         }
-        self.process.end(status, &reason);
-        if served || told { Outcome::Served } else { Outcome::Idle }
+        let ended = self.process.end(status, &reason);
+        (if served || told { Outcome::Served } else { Outcome::Idle }, ended)
     }
 }
 
@@ -471,6 +490,11 @@ impl Drop for Lease {
                 self.pool.state().processes.push(Arc::clone(&self.process));
             }
             self.pool.serve_waiting();
+            return;
+        }
+        if self.process.becomes_the_call() {
+            // Nobody listens there for an ABORT.
+            self.condemn();
             return;
         }
         self.process.send(Kind::Abort, 0, self.call, &[]);

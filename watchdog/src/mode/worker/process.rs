@@ -238,11 +238,16 @@ impl Process {
         buffer: &mut BytesMut,
         mut on: impl FnMut(Progress),
     ) -> Broken {
+        // A process that has exited takes no more, but what it said last is still to be read.
+        let mut takes = true;
         loop {
             buffer.reserve(READ);
             let read = tokio::select! {
                 read = socket.read_buf(buffer) => read,
-                error = self.link.flush() => Err(error),
+                _ = self.link.flush(), if takes => {
+                    takes = false;
+                    continue;
+                }
             };
             match read {
                 Ok(1..) => {}
@@ -345,22 +350,29 @@ impl Process {
         let call_id = calls.running.get(&frame.call).and_then(|slot| slot.call_id.as_ref()?.to_str().ok());
         let name = if frame.is_stderr() { "stderr" } else { "stdout" };
         for line in frame.payload.split(|&byte| byte == b'\n') {
-            self.lines.named(name).write(line, call_id);
+            self.lines.named(name).write_in_pieces(line, call_id);
         }
     }
 
-    /// Tells every call that the process has ended.
-    pub(super) fn end(&self, status: Option<ExitStatus>, reason: &str) {
+    /// Whether it becomes the process of its one call.
+    pub(super) fn becomes_the_call(&self) -> bool {
+        self.hello().is_some_and(Hello::becomes_the_call)
+    }
+
+    /// Tells every call that the process has ended; returns the ways to those who wait for them.
+    pub(super) fn end(&self, status: Option<ExitStatus>, reason: &str) -> Vec<mpsc::UnboundedSender<Event>> {
         self.retired.store(true, Ordering::Relaxed);
-        for (_, slot) in self.calls().running.drain() {
+        let ended = self.calls().running.drain().map(|(_, slot)| slot.events).collect::<Vec<_>>();
+        for events in &ended {
             let event = match status {
                 Some(status) if self.hello().is_some_and(|hello| !hello.forks) => {
                     Event::Exited { status, usage: None }
                 }
                 _ => Event::Lost(reason.to_owned()),
             };
-            let _ = slot.events.send(event);
+            let _ = events.send(event);
         }
+        ended
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
