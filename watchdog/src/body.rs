@@ -1,4 +1,4 @@
-//! The body of an answer: bytes in memory, a spooled file, or what the handler's own server is still sending.
+//! The body of an answer: bytes in memory, a file, or what the handler or its own server is still sending.
 //!
 //! A file is read in pieces of 64 KiB, on the runtime's thread: it was just written and is in the page cache.
 
@@ -8,9 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::mode::http::relay::Relay;
+use crate::mode::streaming::Live;
 use crate::server::Held;
 
 const PIECE: usize = 64 * 1024;
@@ -32,6 +34,8 @@ enum Source {
         left: u64,
     },
     Relay(Box<Relay>),
+    Live(Live),
+    Boxed(UnsyncBoxBody<Bytes, io::Error>),
 }
 
 impl Body {
@@ -51,6 +55,15 @@ impl Body {
 
     pub(crate) fn relay(relay: Relay) -> Self {
         Self { source: Source::Relay(Box::new(relay)), _held: None }
+    }
+
+    /// What a process writes, while it writes it.
+    pub(crate) fn live(live: Live) -> Self {
+        Self { source: Source::Live(live), _held: None }
+    }
+
+    pub(crate) fn boxed(body: UnsyncBoxBody<Bytes, io::Error>) -> Self {
+        Self { source: Source::Boxed(body), _held: None }
     }
 
     /// Keeps `held` until this body is sent or given up.
@@ -76,6 +89,8 @@ impl HttpBody for Body {
             Source::File { left: 0, .. } => Poll::Ready(None),
             Source::File { file, left, .. } => Poll::Ready(Some(read_piece(file, left).map(Frame::data))),
             Source::Relay(relay) => relay.poll_frame(context),
+            Source::Live(live) => live.poll_frame(context),
+            Source::Boxed(body) => Pin::new(body).poll_frame(context),
         }
     }
 
@@ -84,6 +99,8 @@ impl HttpBody for Body {
             Source::Whole(bytes) => bytes.is_empty(),
             Source::File { before, left, .. } => before.is_empty() && *left == 0,
             Source::Relay(relay) => relay.is_end_stream(),
+            Source::Live(_) => false,
+            Source::Boxed(body) => body.is_end_stream(),
         }
     }
 
@@ -92,6 +109,8 @@ impl HttpBody for Body {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::File { before, left, .. } => SizeHint::with_exact(before.len() as u64 + *left),
             Source::Relay(relay) => relay.size_hint(),
+            Source::Live(_) => SizeHint::new(),
+            Source::Boxed(body) => body.size_hint(),
         }
     }
 }

@@ -6,12 +6,15 @@
 //! Two dialects: the classic watchdog's (`mode` unset or `fork`), where only `true` is true and `exec_timeout` is off
 //! unless set; and of-watchdog's, where `1` is true as well and `exec_timeout` is 30s.
 
+mod forking;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use faas_api::parse_duration;
 
+pub(crate) use self::forking::Forking;
 use crate::Source;
 use crate::flags::Flags;
 use crate::lock;
@@ -60,11 +63,15 @@ pub(crate) enum Listen {
     Socket(PathBuf),
 }
 
-/// How requests reach the handler. The other modes of contract 4.3 are refused.
+/// How requests reach the handler. The Go library's `inproc` and what nobody knows are refused.
 #[derive(Debug)]
 pub(crate) enum Mode {
     Fork(Fork),
     Http(Http),
+    Serializing(Forking),
+    Streaming(Forking),
+    /// The folder whose files are served; there is no handler.
+    Static(PathBuf),
 }
 
 /// One process per request.
@@ -156,6 +163,9 @@ impl Reader<'_> {
                 self.ones = true;
                 self.http().map(Mode::Http)
             }
+            Some("serializing") => self.forking().map(Mode::Serializing),
+            Some("streaming") => self.forking().map(Mode::Streaming),
+            Some("static") => Some(Mode::Static(self.static_path())),
             Some(other) => {
                 self.problems.push(format!("unknown watchdog mode: {other}"));
                 None
@@ -178,10 +188,7 @@ impl Reader<'_> {
         let either = |one, other| self.switch(one, false) || self.switch(other, false);
         let (buffer_body, log_call_id) =
             (either("http_buffer_req_body", "buffer_http"), either("log_callid", "log_call_id"));
-        let log_line = match self.text("log_buffer_size").as_deref() {
-            Some("-1") => LONGEST_LINE,
-            _ => self.number("log_buffer_size", 65536).clamp(1, LONGEST_LINE),
-        };
+        let log_line = self.log_line();
         Some(Http {
             upstream: self.upstream()?,
             buffer_body,
@@ -190,6 +197,13 @@ impl Reader<'_> {
             log_call_id,
             ready_path: self.text("ready_path"),
         })
+    }
+
+    fn log_line(&mut self) -> usize {
+        match self.text("log_buffer_size").as_deref() {
+            Some("-1") => LONGEST_LINE,
+            _ => self.number("log_buffer_size", 65536).clamp(1, LONGEST_LINE),
+        }
     }
 
     fn upstream(&mut self) -> Option<Upstream> {
@@ -204,7 +218,8 @@ impl Reader<'_> {
 
     fn process(&mut self, mode: Option<&Mode>) -> String {
         let (process, missing) = match mode {
-            Some(Mode::Http(_)) => (
+            Some(Mode::Static(_)) => return String::new(),
+            Some(Mode::Http(_) | Mode::Serializing(_) | Mode::Streaming(_)) => (
                 self.text("function_process").or_else(|| self.text("fprocess")),
                 "provide a \"function_process\" or \"fprocess\" environmental variable for your function",
             ),
@@ -218,8 +233,9 @@ impl Reader<'_> {
 
     /// The checks that span variables; then the mode, or all problems.
     fn checked(&mut self, mode: Option<Mode>, write_timeout: Duration) -> Result<Mode, Vec<String>> {
-        if matches!(mode, Some(Mode::Http(_))) && write_timeout.is_zero() {
-            self.problems.push("write_timeout must be over zero in mode=http".to_owned());
+        if self.ones && write_timeout.is_zero() {
+            let mode = self.text("mode").unwrap_or_default();
+            self.problems.push(format!("write_timeout must be over zero in mode={mode}"));
         }
         for name in ["jwt_auth", "jwt_auth_local"] {
             if matches!(self.text(name).as_deref(), Some("true" | "1")) {

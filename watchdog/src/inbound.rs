@@ -19,6 +19,8 @@ const LINGER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Inbound {
     body: Option<Incoming>,
+    /// What [`Inbound::ask`] has read.
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
     /// The caller sends only when asked to, and has not been.
     waits: bool,
 }
@@ -26,7 +28,15 @@ pub(crate) struct Inbound {
 impl Inbound {
     pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
         let waits = request.headers().contains_key(EXPECT);
-        request.map(|body| Self { body: Some(body), waits })
+        request.map(|body| Self { body: Some(body), first: None, waits })
+    }
+
+    /// Lets a caller who waits to be asked begin, and waits until it has. An answer that begins before that would come
+    /// without the asking. Cancel safe.
+    pub(crate) async fn ask(&mut self) {
+        if self.waits {
+            self.first = self.frame().await;
+        }
     }
 }
 
@@ -39,6 +49,9 @@ impl Body for Inbound {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.waits = false;
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
         match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(context),
             None => Poll::Ready(None),
@@ -46,11 +59,13 @@ impl Body for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(body::Body::is_end_stream)
+        self.first.is_none() && self.body.as_ref().is_none_or(body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), body::Body::size_hint)
+        let left = self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), body::Body::size_hint);
+        let first = self.first.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+        left.exact().map_or(left, |exact| SizeHint::with_exact(exact + first as u64))
     }
 }
 

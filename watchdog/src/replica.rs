@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::answer::describe_exit;
-use crate::config::{Config, Listen};
+use crate::config::{self, Config, Listen};
 use crate::control::{self, Control};
 use crate::limiter::Limiter;
 use crate::metrics::{self, Metrics};
@@ -79,17 +79,18 @@ fn tell(supervised: bool, reason: &str) {
 }
 
 /// What needs no runtime: limits, the folder, the program.
-fn prepare(config: &Config) -> Result<(Program, tokio::runtime::Runtime), String> {
+fn prepare(config: &Config) -> Result<(Option<Program>, tokio::runtime::Runtime), String> {
     confine::enter(&config.flags)?;
     let folder = std::env::current_dir().map_err(|error| format!("no working directory: {error}"))?;
-    let program = Program::resolve(&config.process, config.search_path.as_deref(), &folder)
-        .map_err(|error| error.to_string())?;
+    let resolve = || Program::resolve(&config.process, config.search_path.as_deref(), &folder);
+    let needed = !matches!(config.mode, config::Mode::Static(_));
+    let program = needed.then(resolve).transpose().map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     Ok((program, runtime.map_err(|error| format!("cannot start: {error}"))?))
 }
 
 /// However it ends, nothing that it started stays.
-async fn live(config: Config, program: Program) -> Result<(), Failure> {
+async fn live(config: Config, program: Option<Program>) -> Result<(), Failure> {
     let supervised = config.flags.supervised;
     let (read, write) = (config.flags.read.clone(), config.flags.write.clone());
     let spawner = Spawner::start(Orphans::Reap, move || confine::restrict(&read, &write))
@@ -107,7 +108,7 @@ async fn live(config: Config, program: Program) -> Result<(), Failure> {
 
 impl Replica {
     /// Binds first: what cannot listen must not start a handler.
-    async fn start(config: Config, program: Program, spawner: Spawner) -> Result<Self, String> {
+    async fn start(config: Config, program: Option<Program>, spawner: Spawner) -> Result<Self, String> {
         let control =
             Control::open(config.flags.supervised).map_err(|error| format!("no supervisor: {error}"))?;
         // First of all: a SIGTERM before this would end us undrained.

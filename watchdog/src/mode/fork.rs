@@ -5,9 +5,9 @@
 //! killed and the answer sent. Over its time, over its output limit, or without a client any more, the group is killed
 //! at once: dropping the child does it.
 //!
-//! Bounded: output as `output` says; a body for `marshal_request` at [`MARSHALLED`], beyond that 413.
+//! Bounded: output as `output` says; a body for `marshal_request` at [`WHOLE`], beyond that 413.
 
-mod exchange;
+pub(super) mod exchange;
 mod marshal;
 
 use std::fmt::Write as _;
@@ -22,7 +22,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 
-use self::exchange::{Failure, Input};
+use self::exchange::{Failure, Input, Running, within};
+use super::lines::Lines;
 use crate::answer::{self, Answer, Side, describe_exit};
 use crate::config::{self, Config};
 use crate::inbound::Inbound;
@@ -34,7 +35,7 @@ use crate::{environ, server};
 /// How long pipes may stay open after the handler itself has exited.
 const GRACE: Duration = Duration::from_secs(1);
 /// The largest body that is held as a whole.
-const MARSHALLED: usize = 64 * 1024 * 1024;
+pub(super) const WHOLE: usize = 64 * 1024 * 1024;
 
 /// Forks handlers.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Fork {
         self.log_request(&head);
         match self.run(&head, body).await {
             Ok((status, output)) => self.finish(&head, status, output, start.elapsed()),
-            Err(failure) => self.refuse(failure),
+            Err(failure) => Self::refuse(failure, self.exec_timeout),
         }
     }
 
@@ -78,11 +79,7 @@ impl Fork {
         if self.settings.cgi_headers {
             command.envs(environ::variables(head, body.size_hint().exact()));
         }
-        let running = self.exchange(command, head, body);
-        if self.exec_timeout.is_zero() {
-            return running.await;
-        }
-        tokio::time::timeout(self.exec_timeout, running).await.unwrap_or(Err(Failure::Timeout))
+        within(self.exec_timeout, self.exchange(command, head, body)).await
     }
 
     async fn exchange(
@@ -92,12 +89,16 @@ impl Fork {
         body: Inbound,
     ) -> Result<(ExitStatus, Output), Failure> {
         let input = if self.settings.marshal_request {
-            Input::Whole(marshal::marshal(head, body, MARSHALLED).await?)
+            let body = exchange::whole(body, WHOLE, self.read_timeout).await?;
+            Input::Whole(marshal::document(&head.headers, &body))
         } else {
             Input::Stream(body, self.read_timeout)
         };
-        let output = Output::new(self.temp.clone());
-        exchange::run(&self.spawner, command, input, output, self.settings.combine_output).await
+        let errors = Lines { name: "stderr", to_stdout: false, prefixed: true, longest: 64 * 1024 };
+        let errors = (!self.settings.combine_output).then_some(errors);
+        let mut output = Output::new(self.temp.clone());
+        let running = Running::start(&self.spawner, command, input, errors).await?;
+        Ok((running.finish(&mut output).await?, output))
     }
 
     fn finish(&self, head: &Parts, status: ExitStatus, output: Output, elapsed: Duration) -> Answer {
@@ -109,7 +110,9 @@ impl Fork {
         };
         let body = match output.into_body(&before) {
             Ok(body) => body,
-            Err(error) => return self.refuse(Failure::Output(crate::output::Error::Spool(error))),
+            Err(error) => {
+                return Self::refuse(Failure::Output(crate::output::Error::Spool(error)), self.exec_timeout);
+            }
         };
         let mut answer = answer::with_body(code, body);
         if !status.success() {
@@ -130,17 +133,18 @@ impl Fork {
         }
     }
 
-    fn refuse(&self, failure: Failure) -> Answer {
+    /// The answer to a request that got no exit status; `limit` is for the reason.
+    pub(super) fn refuse(failure: Failure, limit: Duration) -> Answer {
         use StatusCode as Code;
         let (status, body, side, reason) = match failure {
             Failure::Timeout => {
-                let reason = format!("no answer within {}", format_duration(self.exec_timeout));
+                let reason = format!("no answer within {}", format_duration(limit));
                 log::line(format_args!("Killed process: {reason}"));
                 (Code::REQUEST_TIMEOUT, "Killed process.".to_owned(), Side::Handler, reason)
             }
             Failure::Body(reason) => (Code::BAD_REQUEST, reason.clone(), Side::Client, reason),
             Failure::BodyTooLarge => {
-                let reason = "request body above 64 MiB cannot be marshalled".to_owned();
+                let reason = "request body above 64 MiB".to_owned();
                 (Code::PAYLOAD_TOO_LARGE, reason.clone(), Side::Client, reason)
             }
             Failure::Output(crate::output::Error::TooLarge) => {
@@ -148,7 +152,7 @@ impl Fork {
                 (Code::INTERNAL_SERVER_ERROR, format!("{reason}\n"), Side::Handler, reason)
             }
             Failure::Output(error) => internal(&error),
-            Failure::Spawn(error) if self.settings.cgi_headers && is_too_large(&error) => {
+            Failure::Spawn(error) if is_too_large(&error) => {
                 let reason = "headers too large for a process".to_owned();
                 (Code::REQUEST_HEADER_FIELDS_TOO_LARGE, format!("{reason}\n"), Side::Client, reason)
             }

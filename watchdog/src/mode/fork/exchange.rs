@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use faas_process::{Child, Spawner};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
@@ -23,7 +23,7 @@ use crate::output::{self, Output};
 
 /// Why there is no exit status and output.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(in crate::mode) enum Failure {
     Timeout,
     /// The client's body broke off; the text says how.
     Body(String),
@@ -35,10 +35,30 @@ pub(super) enum Failure {
 
 /// What the handler reads.
 #[derive(Debug)]
-pub(super) enum Input {
+pub(in crate::mode) enum Input {
     Whole(Bytes),
     /// The caller's body, each part of which has so long to come (zero: any time).
     Stream(Inbound, Duration),
+}
+
+/// Where the handler's output goes.
+pub(in crate::mode) trait Sink {
+    /// Takes it until its last writer has gone. Cancel safe: what was taken stays.
+    async fn read_from(&mut self, pipe: &mut Receiver) -> Result<(), output::Error>;
+}
+
+impl Sink for Output {
+    async fn read_from(&mut self, pipe: &mut Receiver) -> Result<(), output::Error> {
+        Self::read_from(self, pipe).await
+    }
+}
+
+/// A handler that was started for one request. Dropping this kills it and its group.
+pub(in crate::mode) struct Running {
+    child: Child,
+    pipes: Pipes,
+    input: Input,
+    errors: Option<Lines>,
 }
 
 /// Our ends of a handler's pipes.
@@ -49,19 +69,24 @@ struct Pipes {
     stderr: Option<Receiver>,
 }
 
-/// Spawns, feeds, gathers and waits. Dropping this kills the process and its group.
-pub(super) async fn run(
-    spawner: &Spawner,
-    command: Command,
-    input: Input,
-    mut output: Output,
-    combine: bool,
-) -> Result<(ExitStatus, Output), Failure> {
-    let (child, pipes) = start(spawner, command, &input, combine).await.map_err(Failure::Spawn)?;
-    let Pipes { stdin, mut stdout, stderr } = pipes;
-    let status = {
+impl Running {
+    /// Spawns. Standard error is logged as `errors` says, or goes where standard output goes.
+    pub(in crate::mode) async fn start(
+        spawner: &Spawner,
+        command: Command,
+        input: Input,
+        errors: Option<Lines>,
+    ) -> Result<Self, Failure> {
+        let combine = errors.is_none();
+        let (child, pipes) = start(spawner, command, &input, combine).await.map_err(Failure::Spawn)?;
+        Ok(Self { child, pipes, input, errors })
+    }
+
+    /// Feeds, gathers and waits.
+    pub(in crate::mode) async fn finish(self, output: &mut impl Sink) -> Result<ExitStatus, Failure> {
+        let Self { child, pipes: Pipes { stdin, mut stdout, stderr }, input, errors } = self;
         let mut feeding = pin!(feed(input, stdin));
-        let mut gathering = pin!(gather(&mut output, &mut stdout, stderr));
+        let mut gathering = pin!(gather(output, &mut stdout, stderr.zip(errors)));
         let (mut fed, mut gathered) = (false, false);
         let status = loop {
             tokio::select! {
@@ -74,9 +99,39 @@ pub(super) async fn run(
         if !gathered && let Ok(result) = timeout(GRACE, gathering).await {
             result?;
         }
-        status
-    };
-    Ok((status, output))
+        Ok(status)
+    }
+}
+
+/// Ends what runs for longer than `limit` (zero: however long).
+pub(in crate::mode) async fn within<T>(
+    limit: Duration,
+    running: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    if limit.is_zero() {
+        return running.await;
+    }
+    timeout(limit, running).await.unwrap_or(Err(Failure::Timeout))
+}
+
+/// Reads a body into memory, up to `limit` bytes.
+pub(in crate::mode) async fn whole(
+    mut body: Inbound,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Failure> {
+    let limit = limit as u64;
+    if body.size_hint().lower() > limit {
+        return Err(Failure::BodyTooLarge);
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(part) = next_part(&mut body, patience).await? {
+        if (bytes.len() + part.len()) as u64 > limit {
+            return Err(Failure::BodyTooLarge);
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
 }
 
 async fn start(
@@ -131,13 +186,7 @@ async fn write(stdin: &mut Option<Sender>, bytes: &[u8]) {
 
 async fn next_part(body: &mut Inbound, patience: Duration) -> Result<Option<Bytes>, Failure> {
     loop {
-        let frame = if patience.is_zero() {
-            body.frame().await
-        } else {
-            let stalled = |_| Failure::Body("the request body did not go on in time".to_owned());
-            timeout(patience, body.frame()).await.map_err(stalled)?
-        };
-        match frame {
+        match patiently(patience, body.frame()).await? {
             None => return Ok(None),
             Some(Err(error)) => {
                 return Err(Failure::Body(format!("failed to read the request body: {error}")));
@@ -152,12 +201,27 @@ async fn next_part(body: &mut Inbound, patience: Duration) -> Result<Option<Byte
     }
 }
 
+/// Waits for something of the caller's body, but not for longer than `patience` (zero: any time).
+pub(in crate::mode) async fn patiently<T>(
+    patience: Duration,
+    coming: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    if patience.is_zero() {
+        return Ok(coming.await);
+    }
+    let stalled = |_| Failure::Body("the request body did not go on in time".to_owned());
+    timeout(patience, coming).await.map_err(stalled)
+}
+
 /// Reads the output until its end; what goes to a standard error of its own is logged.
-async fn gather(output: &mut Output, stdout: &mut Receiver, stderr: Option<Receiver>) -> Result<(), Failure> {
-    let log = Lines { name: "stderr", to_stdout: false, prefixed: true, longest: 64 * 1024 };
+async fn gather(
+    output: &mut impl Sink,
+    stdout: &mut Receiver,
+    stderr: Option<(Receiver, Lines)>,
+) -> Result<(), Failure> {
     let logging = async {
-        if let Some(pipe) = stderr {
-            log.copy(pipe).await;
+        if let Some((pipe, lines)) = stderr {
+            lines.copy(pipe).await;
         }
         Ok(())
     };
