@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that cannot go on has failed its test")]
 
+mod bodies;
 mod confinement;
+mod contract;
 mod fork;
+mod forking;
 mod harness;
 mod http;
 mod lifecycle;

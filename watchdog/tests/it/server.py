@@ -67,6 +67,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print("to stdout", flush=True)
             print("to stderr", file=sys.stderr, flush=True)
             self.answer(200, b"")
+        elif path == "/redirect":
+            self.answer(302, b"elsewhere", Location="/echo")
+        elif path == "/late":
+            # Well after the exec_timeout of the test that asks for it.
+            threading.Event().wait(0.9)
+            self.answer(200, b"late")
         elif path == "/not-ready":
             self.answer(418, b"warming up")
         elif path == "/upgrade":
