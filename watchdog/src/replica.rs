@@ -57,9 +57,12 @@ pub(crate) fn run(config: Config) -> ExitCode {
     }
     let supervised = config.flags.supervised;
     let prepared = prepare(&config).inspect_err(|reason| tell(supervised, reason));
-    let lived = prepared
-        .map_err(Failure::Unable)
-        .and_then(|(program, runtime)| runtime.block_on(live(config, program)));
+    let lived = prepared.map_err(Failure::Unable).and_then(|(program, runtime)| {
+        let lived = runtime.block_on(live(config, program));
+        // A thread that waits for a file, on a pipe or a lost disk, must not hold the exit.
+        runtime.shutdown_background();
+        lived
+    });
     match lived {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Unable(reason)) => fail(&reason),

@@ -8,8 +8,8 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use http_body_util::BodyExt as _;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::{Request, StatusCode, Uri};
 use tower_http::services::ServeDir;
 
 use crate::answer::{self, Answer, Side};
@@ -34,8 +34,10 @@ impl Files {
     }
 
     pub(super) async fn answer(&self, request: Request<Inbound>) -> Answer {
+        let folder = folder(request.uri());
         match self.0.clone().try_call(request).await {
             Ok(found) if found.status() == StatusCode::NOT_FOUND => not_found(),
+            Ok(found) if found.status() == StatusCode::TEMPORARY_REDIRECT => moved(&folder),
             Ok(mut found) => {
                 name_charset(&mut found);
                 found.map(|body| Body::boxed(body.boxed_unsync()))
@@ -55,6 +57,21 @@ fn refuse(error: &io::Error) -> Answer {
             answer::blame(answer::empty(StatusCode::INTERNAL_SERVER_ERROR), Side::Watchdog, &reason)
         }
     }
+}
+
+/// `name/` for `/some/name`: relative, so that it holds behind a gateway's prefix as well.
+fn folder(uri: &Uri) -> String {
+    let name = uri.path().rsplit('/').next().unwrap_or_default();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{name}/{query}")
+}
+
+fn moved(folder: &str) -> Answer {
+    let mut answer = answer::empty(StatusCode::MOVED_PERMANENTLY);
+    if let Ok(place) = HeaderValue::from_str(folder) {
+        answer.headers_mut().insert(LOCATION, place);
+    }
+    answer
 }
 
 fn not_found() -> Answer {

@@ -34,7 +34,7 @@ mod classic;
 mod common;
 mod forking;
 mod http;
-mod of_watchdog;
+pub(crate) mod of_watchdog;
 
 /// What answers.
 enum Handler {

@@ -5,6 +5,8 @@ import socketserver
 import sys
 import threading
 
+released = threading.Event()
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -70,9 +72,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/redirect":
             self.answer(302, b"elsewhere", Location="/echo")
         elif path == "/late":
-            # Well after the exec_timeout of the test that asks for it.
-            threading.Event().wait(0.9)
+            print("late", flush=True)
+            released.wait()
             self.answer(200, b"late")
+        elif path == "/release":
+            released.set()
+            self.answer(200, b"")
         elif path == "/not-ready":
             self.answer(418, b"warming up")
         elif path == "/upgrade":

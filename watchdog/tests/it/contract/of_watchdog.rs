@@ -96,7 +96,7 @@ fn row_4_3_ready_at_the_limit_429() {
 }
 
 /// A folder with a page, a folder of its own, and a way out.
-fn site() -> Watchdog {
+pub(crate) fn site(more: &[(&str, &str)]) -> Watchdog {
     let folder = tempfile::tempdir().unwrap();
     let public = folder.path().join("public");
     let write = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
@@ -108,14 +108,14 @@ fn site() -> Watchdog {
     write(&folder.path().join("secret"), "secret");
     symlink(folder.path().join("secret"), public.join("link")).unwrap();
     let path = public.to_str().unwrap();
-    let mut watchdog = Watchdog::start(&[("mode", "static"), ("static_path", path)]);
+    let mut watchdog = Watchdog::start(&[&[("mode", "static"), ("static_path", path)], more].concat());
     watchdog.keep = Some(folder);
     watchdog
 }
 
 #[test]
 fn row_4_3_static_path_and_mode_static() {
-    let watchdog = site();
+    let watchdog = site(&[]);
     for (target, kind, body) in [
         ("/", "text/html; charset=utf-8", "<p>grüße"),
         ("/index.html?query", "text/html; charset=utf-8", "<p>grüße"),
@@ -129,13 +129,15 @@ fn row_4_3_static_path_and_mode_static() {
         assert_eq!(answer.header("content-type"), Some(kind), "{target}");
         assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()), "{target}");
     }
-    let folder = watchdog.get("/sub");
-    assert_eq!((folder.status, folder.header("location")), (307, Some("/sub/")));
+    for (target, place) in [("/sub", "sub/"), ("/sub/bare?a=b", "bare/?a=b"), ("//sub", "sub/")] {
+        let folder = watchdog.get(target);
+        assert_eq!((folder.status, folder.header("location")), (301, Some(place)), "{target}");
+    }
 }
 
 #[test]
 fn row_4_3_static_answers_get_and_head_only() {
-    let watchdog = site();
+    let watchdog = site(&[]);
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "FOO"] {
         let answer = watchdog.send(method, "/", "", b"");
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")), "{method}");
@@ -145,7 +147,7 @@ fn row_4_3_static_answers_get_and_head_only() {
 
 #[test]
 fn row_4_3_static_serves_ranges_and_only_what_changed() {
-    let watchdog = site();
+    let watchdog = site(&[]);
     let range = |range: &str| watchdog.send("GET", "/a%20b.txt", &format!("Range: bytes={range}\r\n"), b"");
     for (asked, told, body) in
         [("2-4", "bytes 2-4/10", "234"), ("7-", "bytes 7-9/10", "789"), ("-2", "bytes 8-9/10", "89")]
@@ -162,7 +164,7 @@ fn row_4_3_static_serves_ranges_and_only_what_changed() {
 
 #[test]
 fn row_4_3_static_shows_nothing_beside_its_folder() {
-    let watchdog = site();
+    let watchdog = site(&[]);
     for target in [
         "/nothing",
         "/sub/bare/",
