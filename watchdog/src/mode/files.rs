@@ -1,7 +1,7 @@
 //! Files of one folder, without a handler: of-watchdog's `static`.
 //!
-//! A folder is answered by its `index.html`; one without is 404, where the peers list it. Symbolic links are followed, as
-//! the peers do. What handlers may not read, this may not either: the watchdog itself enters their confinement.
+//! A folder is answered by its `index.html`; one without is 404, where the peers list it. Symbolic links are followed,
+//! as the peers do. What handlers may not read, this may not either: the watchdog itself enters their confinement.
 //! Nothing is held but the piece of 64 KiB that is being sent.
 
 use std::io::{self, ErrorKind};

@@ -1,14 +1,15 @@
 //! One process per request: the classic watchdog.
 //!
 //! The body streams to standard input while output is gathered. A handler may ignore its input, close it, or exit
-//! early. Once it has exited, whoever still holds its pipes (a grandchild) has [`GRACE`] to let go; then its group is
-//! killed and the answer sent. Over its time, over its output limit, or without a client any more, the group is killed
-//! at once: dropping the child does it.
+//! early. Once it has exited, whoever still holds its pipes (a grandchild) has [`GRACE`] to let go (`outlet`); then its
+//! group is killed and the answer sent. Over its time, over its output limit, or without a client any more, it is
+//! killed at once: dropping the child does it.
 //!
 //! Bounded: output as `output` says; a body for `marshal_request` at [`WHOLE`], beyond that 413.
 
 pub(super) mod exchange;
 mod marshal;
+pub(super) mod outlet;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

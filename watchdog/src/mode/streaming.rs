@@ -18,11 +18,11 @@ use hyper::body::Frame;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
 use super::fork::Fork;
 use super::fork::exchange::{Failure, Input, Running, Sink, patiently, within};
+use super::fork::outlet::Outlet;
 use super::forking::Forking;
 use crate::answer::{self, Answer, describe_exit};
 use crate::body::Body;
@@ -98,7 +98,7 @@ enum Piece {
 struct Writer(mpsc::Sender<Piece>);
 
 impl Sink for Writer {
-    async fn read_from(&mut self, pipe: &mut Receiver) -> Result<(), output::Error> {
+    async fn read_from(&mut self, pipe: &mut Outlet) -> Result<(), output::Error> {
         loop {
             let mut piece = BytesMut::with_capacity(PIECE);
             if pipe.read_buf(&mut piece).await.map_err(output::Error::Read)? == 0 {

@@ -137,7 +137,7 @@ fn memory_kib(watchdog: &Watchdog, name: &str) -> u64 {
 }
 
 /// A chunked body as it comes in.
-struct Chunks {
+pub(crate) struct Chunks {
     stream: BufReader<std::net::TcpStream>,
     /// Bytes left of the chunk that is being read.
     left: u64,
@@ -146,7 +146,7 @@ struct Chunks {
 
 impl Chunks {
     /// Reads the head.
-    fn of(stream: std::net::TcpStream) -> Self {
+    pub(crate) fn of(stream: std::net::TcpStream) -> Self {
         let mut chunks = Self { stream: BufReader::with_capacity(64 * 1024, stream), left: 0, ended: false };
         assert_eq!(chunks.line(), "HTTP/1.1 200 OK");
         while !chunks.line().is_empty() {}

@@ -1,9 +1,10 @@
 //! Modes `serializing` and `streaming` beyond the rows of the contract: handlers and callers that misbehave.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 
+use crate::bodies::Chunks;
 use crate::fork::{pattern, shell};
-use crate::harness::{Watchdog, exists, read_answer, until};
+use crate::harness::{Watchdog, exists, read_answer, script, until};
 
 #[test]
 fn streaming_time_runs_for_a_caller_who_does_not_read() {
@@ -74,4 +75,48 @@ fn a_caller_who_waits_to_be_asked_for_the_body_is() {
         stream.write_all(b"hello").unwrap();
         assert_eq!(read_answer(stream).text(), "hello", "{mode}");
     }
+}
+
+/// Much more than lies between a handler and a caller on a Unix socket.
+const LARGE: usize = 6_000_000;
+
+/// The beginning of a large answer, read until its handler has written all of it and is gone.
+fn begin_slowly(watchdog: &Watchdog) -> impl Read + use<> {
+    let mut stream = watchdog.connect();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let pid = until("the handler up", || std::fs::read_to_string(watchdog.path("pid")).ok());
+    std::fs::remove_file(watchdog.path("pid")).unwrap();
+    let mut early = Vec::new();
+    while exists(&pid) {
+        let mut piece = [0; 1024];
+        stream.read_exact(&mut piece).unwrap();
+        early.extend(piece);
+    }
+    assert!(early.len() < LARGE - 100_000, "{} bytes were read before its end", early.len());
+    std::io::Cursor::new(early).chain(stream)
+}
+
+#[test]
+fn a_slow_reader_gets_all_that_a_stream_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = "echo $$ > $TMPDIR/pid.new; mv $TMPDIR/pid.new $TMPDIR/pid";
+    let waits = "[ $Http_Path = /wait ] && exec sleep 2";
+    let text = format!("#!/bin/sh\n{waits}\n{up}\nexec head -c {LARGE} /dev/zero");
+    let path = script(&folder.path().join("h"), &text);
+    let watchdog = Watchdog::ready(&[("fprocess", &path), ("mode", "streaming")], &[]);
+    let answers: Vec<_> = (0..8).map(|_| begin_slowly(&watchdog)).collect();
+    assert_eq!(watchdog.get("/wait").status, 200, "longer than others may hold its pipes");
+    for answer in answers {
+        assert_eq!(read_answer(answer).body.len(), LARGE);
+    }
+}
+
+#[test]
+fn a_grandchild_that_writes_for_ever_does_not_hold_a_stream() {
+    let watchdog = shell("yes & echo $! > $TMPDIR/pid", &[("mode", "streaming"), ("exec_timeout", "20s")]);
+    let mut stream = watchdog.tcp();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    std::io::copy(&mut Chunks::of(stream), &mut std::io::sink()).unwrap();
+    let pid = std::fs::read_to_string(watchdog.path("pid")).unwrap();
+    until("the grandchild gone", || (!exists(&pid)).then_some(()));
 }

@@ -14,9 +14,10 @@ use hyper::body::Body as _;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::GRACE;
+use super::outlet::Outlet;
 use crate::inbound::Inbound;
 use crate::mode::lines::Lines;
 use crate::output::{self, Output};
@@ -43,12 +44,12 @@ pub(in crate::mode) enum Input {
 
 /// Where the handler's output goes.
 pub(in crate::mode) trait Sink {
-    /// Takes it until its last writer has gone. Cancel safe: what was taken stays.
-    async fn read_from(&mut self, pipe: &mut Receiver) -> Result<(), output::Error>;
+    /// Takes all of it.
+    async fn read_from(&mut self, pipe: &mut Outlet) -> Result<(), output::Error>;
 }
 
 impl Sink for Output {
-    async fn read_from(&mut self, pipe: &mut Receiver) -> Result<(), output::Error> {
+    async fn read_from(&mut self, pipe: &mut Outlet) -> Result<(), output::Error> {
         Self::read_from(self, pipe).await
     }
 }
@@ -82,9 +83,12 @@ impl Running {
         Ok(Self { child, pipes, input, errors })
     }
 
-    /// Feeds, gathers and waits.
+    /// Feeds, gathers and waits. What the handler has written is taken to the end, however slow the sink.
     pub(in crate::mode) async fn finish(self, output: &mut impl Sink) -> Result<ExitStatus, Failure> {
-        let Self { child, pipes: Pipes { stdin, mut stdout, stderr }, input, errors } = self;
+        let Self { child, pipes: Pipes { stdin, stdout, stderr }, input, errors } = self;
+        let (exit, gone) = watch::channel(false);
+        let mut stdout = Outlet::new(stdout, gone.clone());
+        let stderr = stderr.map(|pipe| Outlet::new(pipe, gone));
         let mut feeding = pin!(feed(input, stdin));
         let mut gathering = pin!(gather(output, &mut stdout, stderr.zip(errors)));
         let (mut fed, mut gathered) = (false, false);
@@ -95,9 +99,9 @@ impl Running {
                 result = feeding.as_mut(), if !fed => { result?; fed = true; }
             }
         };
-        // A grandchild may hold the output open; what it has not written by then is lost.
-        if !gathered && let Ok(result) = timeout(GRACE, gathering).await {
-            result?;
+        exit.send_replace(true);
+        if !gathered {
+            gathering.await?;
         }
         Ok(status)
     }
@@ -216,8 +220,8 @@ pub(in crate::mode) async fn patiently<T>(
 /// Reads the output until its end; what goes to a standard error of its own is logged.
 async fn gather(
     output: &mut impl Sink,
-    stdout: &mut Receiver,
-    stderr: Option<(Receiver, Lines)>,
+    stdout: &mut Outlet,
+    stderr: Option<(Outlet, Lines)>,
 ) -> Result<(), Failure> {
     let logging = async {
         if let Some((pipe, lines)) = stderr {
