@@ -55,6 +55,9 @@ impl DeploymentFlags {
     }
 }
 
+/// How the stack file's `isolation` reaches the watchdog, in packages and in images alike.
+const ISOLATION_VARIABLE: &str = "worker_isolation";
+
 /// The body for `function`. `environment_files` are those it names, read, in their order.
 pub(crate) fn build_deployment(
     function: &Function,
@@ -63,6 +66,8 @@ pub(crate) fn build_deployment(
     environment_files: Vec<BTreeMap<String, String>>,
 ) -> anyhow::Result<FunctionDeployment> {
     let mut environment = function.environment.clone();
+    let isolation = function.isolation.map(|isolation| isolation.as_str().to_owned());
+    environment.extend(isolation.map(|isolation| (ISOLATION_VARIABLE.to_owned(), isolation)));
     environment.extend(environment_files.into_iter().flatten());
     environment.extend(text::parse_pairs(&flags.env, "environment")?);
     let mut secrets = function.secrets.clone();
@@ -103,6 +108,8 @@ fn some_resources(resources: &Resources) -> Option<Resources> {
 
 #[cfg(test)]
 mod tests {
+    use faas_api::stack::Isolation;
+
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -117,12 +124,14 @@ mod tests {
     fn flags_win_over_files_and_files_over_the_stack() {
         let function = Function {
             environment: map(&[("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")]),
+            isolation: Some(Isolation::Exec),
             ..Function::default()
         };
         let files = vec![map(&[("B", "2"), ("C", "2"), ("D", "2")]), map(&[("C", "3"), ("D", "3")])];
         let flags = DeploymentFlags { env: texts(&["D=4", "E=5"]), ..DeploymentFlags::default() };
         let body = build_deployment(&function, &flags, "", files).unwrap();
-        assert_eq!(body.env_vars, map(&[("A", "1"), ("B", "2"), ("C", "3"), ("D", "4"), ("E", "5")]));
+        let expect = [("A", "1"), ("B", "2"), ("C", "3"), ("D", "4"), ("E", "5"), ("worker_isolation", "exec")];
+        assert_eq!(body.env_vars, map(&expect));
     }
 
     #[test]

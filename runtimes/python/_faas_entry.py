@@ -2,11 +2,23 @@
 
 The working directory is the package's `function` folder. The handler is imported as a part of the package `function`,
 so that `from . import other` and `from function.other import x` work as they do in OpenFaaS's images; the folder
-itself is on the path too, so that a plain `import other` works. Our own folder is not: http.py must not hide `http`.
+itself is on the path too, so that a plain `import other` works. Our own folder is not: a worker.py of ours must not hide
+the handler's.
 """
 
 import os
 import sys
+
+OURS = os.path.dirname(os.path.abspath(__file__))
+
+
+def own(name):
+    """Imports a module of ours, which the handler's path does not lead to."""
+    sys.path.insert(0, OURS)
+    try:
+        return __import__(name)
+    finally:
+        sys.path.remove(OURS)
 
 
 class ByteCode:
@@ -47,8 +59,7 @@ def load(entry_point):
     module_name, _, function_name = entry_point.rpartition(".")
     folder = os.getcwd()
     dependencies = os.path.join(os.path.dirname(folder), "deps")
-    ours = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [folder, dependencies] + [path for path in sys.path if path != ours]
+    sys.path[:] = [folder, dependencies] + [path for path in sys.path if path != OURS]
     if os.environ.get("FAAS_PYCACHE"):
         sys.meta_path.insert(0, ByteCode(os.environ["FAAS_PYCACHE"], [folder, dependencies]))
     if os.path.basename(folder) == "function":

@@ -11,6 +11,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::body::Body;
+use crate::frame::Usage;
 
 /// What goes back to the caller.
 pub(crate) type Answer = Response<Body>;
@@ -76,9 +77,30 @@ pub(crate) fn stamp_duration(answer: &mut Answer, elapsed: Duration) {
     }
 }
 
+/// Says what the invocation took, to the gateway, which keeps it to itself: seconds, seconds of processor time, bytes at
+/// the peak.
+pub(crate) fn stamp_usage(answer: &mut Answer, wall: Duration, usage: Option<Usage>) {
+    let Some(Usage { cpu_micros, memory_bytes }) = usage else { return };
+    let (wall, cpu) = (wall.as_secs_f64(), Duration::from_micros(cpu_micros).as_secs_f64());
+    if let Ok(value) = HeaderValue::from_str(&format!("wall={wall:.6}, cpu={cpu:.6}, memory={memory_bytes}"))
+    {
+        answer.headers_mut().insert(headers::USAGE, value);
+    }
+}
+
 /// Takes out what only the platform may say.
 pub(crate) fn strip_platform_headers(headers: &mut HeaderMap) {
     headers.remove(headers::FAULT);
+    headers.remove(headers::USAGE);
+}
+
+/// An exit in a sentence: `handler exited with status 1`.
+pub(crate) fn handler_exit(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("handler exited with status {code}"),
+        (None, signal) => format!("handler was killed by signal {}", signal.unwrap_or_default()),
+    }
 }
 
 /// An exit as Go words it: `exit status 1`, `signal: killed`.

@@ -11,8 +11,10 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::mode::access::AccessLog;
 use crate::mode::http::relay::Relay;
 use crate::mode::streaming::Live;
+use crate::mode::worker::call::Rest;
 use crate::server::Held;
 
 const PIECE: usize = 64 * 1024;
@@ -22,6 +24,8 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Body {
     source: Source,
     _held: Option<Held>,
+    /// Written when this is sent or given up.
+    _access: Option<AccessLog>,
 }
 
 #[derive(Debug)]
@@ -36,6 +40,7 @@ enum Source {
     Relay(Box<Relay>),
     Live(Live),
     Boxed(UnsyncBoxBody<Bytes, io::Error>),
+    Call(Box<Rest>),
 }
 
 impl Body {
@@ -44,26 +49,36 @@ impl Body {
     }
 
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self { source: Source::Whole(bytes), _held: None }
+        Self { source: Source::Whole(bytes), _held: None, _access: None }
     }
 
     /// Some text, then the rest of a file, which is `length` bytes.
     pub(crate) fn file(before: &str, file: File, length: u64) -> Self {
         let before = Bytes::copy_from_slice(before.as_bytes());
-        Self { source: Source::File { before, file, left: length }, _held: None }
+        Self { source: Source::File { before, file, left: length }, _held: None, _access: None }
     }
 
     pub(crate) fn relay(relay: Relay) -> Self {
-        Self { source: Source::Relay(Box::new(relay)), _held: None }
+        Self { source: Source::Relay(Box::new(relay)), _held: None, _access: None }
+    }
+
+    /// What a handler process still sends.
+    pub(crate) fn call(rest: Rest) -> Self {
+        Self { source: Source::Call(Box::new(rest)), _held: None, _access: None }
+    }
+
+    /// Logs the request once this body is sent or given up.
+    pub(crate) fn logging(self, access: Option<AccessLog>) -> Self {
+        Self { _access: access, ..self }
     }
 
     /// What a process writes, while it writes it.
     pub(crate) fn live(live: Live) -> Self {
-        Self { source: Source::Live(live), _held: None }
+        Self { source: Source::Live(live), _held: None, _access: None }
     }
 
     pub(crate) fn boxed(body: UnsyncBoxBody<Bytes, io::Error>) -> Self {
-        Self { source: Source::Boxed(body), _held: None }
+        Self { source: Source::Boxed(body), _held: None, _access: None }
     }
 
     /// Keeps `held` until this body is sent or given up.
@@ -91,6 +106,7 @@ impl HttpBody for Body {
             Source::Relay(relay) => relay.poll_frame(context),
             Source::Live(live) => live.poll_frame(context),
             Source::Boxed(body) => Pin::new(body).poll_frame(context),
+            Source::Call(rest) => rest.poll_frame(context),
         }
     }
 
@@ -101,6 +117,7 @@ impl HttpBody for Body {
             Source::Relay(relay) => relay.is_end_stream(),
             Source::Live(_) => false,
             Source::Boxed(body) => body.is_end_stream(),
+            Source::Call(rest) => rest.is_end_stream(),
         }
     }
 
@@ -109,8 +126,8 @@ impl HttpBody for Body {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::File { before, left, .. } => SizeHint::with_exact(before.len() as u64 + *left),
             Source::Relay(relay) => relay.size_hint(),
-            Source::Live(_) => SizeHint::new(),
             Source::Boxed(body) => body.size_hint(),
+            Source::Live(_) | Source::Call(_) => SizeHint::new(),
         }
     }
 }

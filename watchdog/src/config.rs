@@ -7,6 +7,8 @@
 //! unless set; and of-watchdog's, where `1` is true as well and `exec_timeout` is 30s.
 
 mod forking;
+mod logs;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,14 +17,14 @@ use std::time::Duration;
 use faas_api::parse_duration;
 
 pub(crate) use self::forking::Forking;
+pub(crate) use self::logs::Logs;
+pub(crate) use self::worker::{Isolation, Worker};
 use crate::Source;
 use crate::flags::Flags;
 use crate::lock;
 use crate::mode::http::upstream::Upstream;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// What `log_buffer_size=-1`, no limit, comes to: longer lines are cut in pieces.
-const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
 /// Everything that decides how this replica runs.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ pub(crate) enum Mode {
     Streaming(Forking),
     /// The folder whose files are served; there is no handler.
     Static(PathBuf),
+    Worker(Worker),
 }
 
 /// One process per request.
@@ -84,6 +87,7 @@ pub(crate) struct Fork {
     pub(crate) marshal_request: bool,
     pub(crate) combine_output: bool,
     pub(crate) content_type: Option<String>,
+    pub(crate) logs: Logs,
 }
 
 /// One process that serves HTTP.
@@ -91,10 +95,7 @@ pub(crate) struct Fork {
 pub(crate) struct Http {
     pub(crate) upstream: Upstream,
     pub(crate) buffer_body: bool,
-    pub(crate) prefix_logs: bool,
-    /// Bytes of the longest log line.
-    pub(crate) log_line: usize,
-    pub(crate) log_call_id: bool,
+    pub(crate) logs: Logs,
     pub(crate) ready_path: Option<String>,
 }
 
@@ -166,6 +167,10 @@ impl Reader<'_> {
             Some("serializing") => self.forking().map(Mode::Serializing),
             Some("streaming") => self.forking().map(Mode::Streaming),
             Some("static") => Some(Mode::Static(self.static_path())),
+            Some("worker") => {
+                self.ones = true;
+                self.worker().map(Mode::Worker)
+            }
             Some(other) => {
                 self.problems.push(format!("unknown watchdog mode: {other}"));
                 None
@@ -173,7 +178,7 @@ impl Reader<'_> {
         }
     }
 
-    fn fork(&self) -> Fork {
+    fn fork(&mut self) -> Fork {
         Fork {
             write_debug: self.switch("write_debug", false),
             debug_headers: self.switch("debug_headers", false),
@@ -181,29 +186,18 @@ impl Reader<'_> {
             marshal_request: self.switch("marshal_request", false),
             combine_output: self.switch("combine_output", true),
             content_type: self.text("content_type"),
+            logs: self.logs(),
         }
     }
 
     fn http(&mut self) -> Option<Http> {
-        let either = |one, other| self.switch(one, false) || self.switch(other, false);
-        let (buffer_body, log_call_id) =
-            (either("http_buffer_req_body", "buffer_http"), either("log_callid", "log_call_id"));
-        let log_line = self.log_line();
-        Some(Http {
-            upstream: self.upstream()?,
-            buffer_body,
-            prefix_logs: self.switch("prefix_logs", true),
-            log_line,
-            log_call_id,
-            ready_path: self.text("ready_path"),
-        })
+        let buffer_body = self.either("http_buffer_req_body", "buffer_http");
+        let logs = self.logs();
+        Some(Http { upstream: self.upstream()?, buffer_body, logs, ready_path: self.text("ready_path") })
     }
 
-    fn log_line(&mut self) -> usize {
-        match self.text("log_buffer_size").as_deref() {
-            Some("-1") => LONGEST_LINE,
-            _ => self.number("log_buffer_size", 65536).clamp(1, LONGEST_LINE),
-        }
+    fn either(&self, one: &str, other: &str) -> bool {
+        self.switch(one, false) || self.switch(other, false)
     }
 
     fn upstream(&mut self) -> Option<Upstream> {
@@ -219,7 +213,7 @@ impl Reader<'_> {
     fn process(&mut self, mode: Option<&Mode>) -> String {
         let (process, missing) = match mode {
             Some(Mode::Static(_)) => return String::new(),
-            Some(Mode::Http(_) | Mode::Serializing(_) | Mode::Streaming(_)) => (
+            Some(Mode::Http(_) | Mode::Serializing(_) | Mode::Streaming(_) | Mode::Worker(_)) => (
                 self.text("function_process").or_else(|| self.text("fprocess")),
                 "provide a \"function_process\" or \"fprocess\" environmental variable for your function",
             ),

@@ -12,6 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use hyper::{Request, body};
+use tokio::time::timeout;
 
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -33,11 +34,42 @@ impl Inbound {
 
     /// Lets a caller who waits to be asked begin, and waits until it has. An answer that begins before that would come
     /// without the asking. Cancel safe.
-    pub(crate) async fn ask(&mut self) {
+    pub(crate) async fn ask(&mut self, patience: Duration) -> Result<(), Broken> {
         if self.waits {
-            self.first = self.frame().await;
+            self.first = within(patience, self.frame()).await?;
+        }
+        Ok(())
+    }
+
+    /// The next bytes, which have so long to come (zero: any time). Trailers are for nobody here. Cancel safe.
+    pub(crate) async fn next_part(&mut self, patience: Duration) -> Result<Option<Bytes>, Broken> {
+        loop {
+            match within(patience, self.frame()).await?.transpose().map_err(Broken::Read)? {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
         }
     }
+}
+
+async fn within<T>(patience: Duration, coming: impl Future<Output = T>) -> Result<T, Broken> {
+    if patience.is_zero() {
+        return Ok(coming.await);
+    }
+    timeout(patience, coming).await.map_err(|_| Broken::Stalled)
+}
+
+/// Why a body has no end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the request body did not go on in time")]
+    Stalled,
+    #[error("failed to read the request body: {0}")]
+    Read(hyper::Error),
 }
 
 impl Body for Inbound {
@@ -72,7 +104,7 @@ impl Body for Inbound {
 impl Drop for Inbound {
     fn drop(&mut self) {
         if let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream()) {
-            tokio::spawn(tokio::time::timeout(LINGER, discard(body)));
+            tokio::spawn(timeout(LINGER, discard(body)));
         }
     }
 }

@@ -16,6 +16,7 @@ mod confine;
 mod control;
 mod environ;
 mod flags;
+mod frame;
 mod health;
 mod inbound;
 mod limiter;

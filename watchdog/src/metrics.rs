@@ -5,10 +5,13 @@
 //! | `http_requests_total` | counter | `code`, `method` (lower case) |
 //! | `http_request_duration_seconds` | histogram, default buckets | the same |
 //! | `http_requests_in_flight` | gauge | |
+//! | `faas_handler_start_seconds` | histogram: from starting a handler process to its HELLO (`worker` mode) | |
+//! | `faas_handler_restarts_total` | counter: handler processes that ended by themselves and were replaced | |
+//! | `faas_handler_wait_seconds` | histogram: from a call's arrival to a process that takes it (`worker` mode) | |
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -17,7 +20,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
 };
 use tokio::net::TcpListener;
 
@@ -33,6 +37,9 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     durations: HistogramVec,
     in_flight: IntGauge,
+    starts: Histogram,
+    restarts: IntCounter,
+    waits: Histogram,
 }
 
 /// One request being measured. It counts when its answer is sent; one that never got an answer does not.
@@ -51,12 +58,36 @@ impl Metrics {
         let durations =
             HistogramOpts::new("http_request_duration_seconds", "Seconds spent serving HTTP requests.");
         let in_flight = IntGauge::new("http_requests_in_flight", "Number of HTTP requests being served.")?;
+        let starts = HistogramOpts::new("faas_handler_start_seconds", "Seconds until a handler was loaded.");
+        let restarts =
+            IntCounter::new("faas_handler_restarts_total", "Handler processes that were replaced.")?;
+        let waits =
+            HistogramOpts::new("faas_handler_wait_seconds", "Seconds that calls waited for a process.")
+                .buckets(vec![0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]);
         Ok(Self {
             requests: register(&registry, IntCounterVec::new(requests, &LABELS)?)?,
             durations: register(&registry, HistogramVec::new(durations, &LABELS)?)?,
             in_flight: register(&registry, in_flight)?,
+            starts: register(&registry, Histogram::with_opts(starts)?)?,
+            restarts: register(&registry, restarts)?,
+            waits: register(&registry, Histogram::with_opts(waits)?)?,
             registry,
         })
+    }
+
+    /// A handler was loaded.
+    pub(crate) fn record_start(&self, took: Duration) {
+        self.starts.observe(took.as_secs_f64());
+    }
+
+    /// A handler process ended by itself.
+    pub(crate) fn record_restart(&self) {
+        self.restarts.inc();
+    }
+
+    /// A call was given to a handler process.
+    pub(crate) fn record_wait(&self, waited: Duration) {
+        self.waits.observe(waited.as_secs_f64());
     }
 
     /// Begins to measure a request.

@@ -1,16 +1,18 @@
 //! How a request reaches the handler: one file per mode, chosen once at the start.
 
+pub(crate) mod access;
+mod deadline;
 mod files;
 pub(crate) mod fork;
 mod forking;
 pub(crate) mod http;
-mod lines;
+pub(crate) mod lines;
 mod serializing;
 pub(crate) mod streaming;
+pub(crate) mod worker;
 
 use std::future::pending;
 use std::io;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use faas_process::Spawner;
@@ -19,16 +21,17 @@ use hyper::{Request, StatusCode};
 use crate::answer::{self, Answer};
 use crate::config::{self, Config};
 use crate::inbound::Inbound;
+use crate::metrics::Metrics;
 use crate::program::Program;
 
 /// The mode that runs.
-#[derive(Debug)]
 pub(crate) enum Mode {
     Fork(fork::Fork),
     Http(http::Http),
     Serializing(forking::Forking),
     Streaming(forking::Forking),
     Static(files::Files),
+    Worker(worker::Worker),
 }
 
 impl Mode {
@@ -37,24 +40,31 @@ impl Mode {
         config: &Config,
         program: Option<Program>,
         spawner: Spawner,
+        metrics: &Metrics,
     ) -> io::Result<Self> {
         // Absent in `static` only.
         let program = program.ok_or_else(|| io::Error::other("no program"));
-        match &config.mode {
+        let forking = |settings: &config::Forking, program| forking::Forking {
+            settings: settings.clone(),
+            source: fork::Source::Exec { program, spawner: spawner.clone() },
+            bounds: config.into(),
+        };
+        Ok(match &config.mode {
             config::Mode::Fork(settings) => {
-                Ok(Self::Fork(fork::Fork::new(config, settings.clone(), program?, spawner)))
+                let source = fork::Source::Exec { program: program?, spawner };
+                Self::Fork(fork::Fork::new(config.into(), settings.clone(), source))
             }
             config::Mode::Http(settings) => {
-                Ok(Self::Http(http::Http::start(config, settings.clone(), &program?, &spawner).await?))
+                Self::Http(http::Http::start(config, settings.clone(), &program?, &spawner).await?)
             }
-            config::Mode::Serializing(settings) => {
-                Ok(Self::Serializing(forking::Forking::new(config, settings.clone(), program?, spawner)))
+            config::Mode::Serializing(settings) => Self::Serializing(forking(settings, program?)),
+            config::Mode::Streaming(settings) => Self::Streaming(forking(settings, program?)),
+            config::Mode::Static(folder) => Self::Static(files::Files::start(config, folder)?),
+            config::Mode::Worker(settings) => {
+                let settings = settings.clone();
+                Self::Worker(worker::Worker::start(config, settings, program?, spawner, metrics.clone()))
             }
-            config::Mode::Streaming(settings) => {
-                Ok(Self::Streaming(forking::Forking::new(config, settings.clone(), program?, spawner)))
-            }
-            config::Mode::Static(folder) => Ok(Self::Static(files::Files::start(config, folder)?)),
-        }
+        })
     }
 
     pub(crate) async fn answer(&self, request: Request<Inbound>) -> Answer {
@@ -65,6 +75,7 @@ impl Mode {
             Self::Serializing(forking) => Box::pin(serializing::answer(forking, request)).await,
             Self::Streaming(forking) => Box::pin(streaming::answer(forking, request)).await,
             Self::Static(files) => Box::pin(files.answer(request)).await,
+            Self::Worker(worker) => Box::pin(worker.answer(request)).await,
         }
     }
 
@@ -77,6 +88,7 @@ impl Mode {
     pub(crate) async fn ready_answer(&self) -> Answer {
         match self {
             Self::Http(http) => http.ready_answer().await,
+            Self::Worker(worker) if !worker.is_loaded() => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
             _ => answer::empty(StatusCode::OK),
         }
     }
@@ -85,14 +97,16 @@ impl Mode {
     pub(crate) async fn ready(&self, limit: Duration) -> Result<(), String> {
         match self {
             Self::Http(http) => http.ready(limit).await,
+            Self::Worker(worker) => worker.ready(limit).await,
             _ => Ok(()),
         }
     }
 
-    /// Resolves when the process that all requests need has ended.
-    pub(crate) async fn exited(&self) -> ExitStatus {
+    /// Resolves when no request can be answered any more, to the reason.
+    pub(crate) async fn failed(&self, supervised: bool) -> String {
         match self {
-            Self::Http(http) => http.exited().await,
+            Self::Http(http) => http.failed(supervised).await,
+            Self::Worker(worker) => worker.failed().await,
             _ => pending().await,
         }
     }

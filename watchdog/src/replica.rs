@@ -3,7 +3,7 @@
 //! It ends by SIGTERM (drained, code 0), by a second SIGTERM or a lost supervisor (at once), or because the handler
 //! failed (code 1). However it ends, every process below this one is killed before it exits.
 
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +14,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::answer::describe_exit;
 use crate::config::{self, Config, Listen};
 use crate::control::{self, Control};
 use crate::limiter::Limiter;
@@ -122,7 +121,7 @@ impl Replica {
         listener.announce(&config.listen);
         let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
         let metrics_listener = bind_metrics(config.metrics_port).await?;
-        let mode = Mode::start(&config, program, spawner);
+        let mode = Mode::start(&config, program, spawner, &metrics);
         let mode = mode.await.map_err(|error| format!("failed to start {:?}: {error}", config.process))?;
         write_lock(&config)?;
         if let Some(listener) = metrics_listener {
@@ -162,21 +161,9 @@ impl Replica {
 /// Resolves to the reason why requests cannot be served; until then says once that they can be.
 async fn failure(config: &Config, control: &Control, mode: &Mode) -> String {
     tokio::select! {
-        reason = handler_failure(control, mode) => reason,
+        reason = mode.failed(control.is_supervised()) => reason,
         reason = announce(config, control, mode) => reason,
     }
-}
-
-/// Without a supervisor, a handler that leaves without an error may have gone to the background.
-async fn handler_failure(control: &Control, mode: &Mode) -> String {
-    let status = mode.exited().await;
-    if control.is_supervised() {
-        return handler_exit(status);
-    }
-    if status.success() {
-        std::future::pending::<()>().await;
-    }
-    format!("Forked function has terminated: {}", describe_exit(status))
 }
 
 /// Tells a supervisor that requests are served; resolves only if they will never be.
@@ -223,14 +210,6 @@ impl Terminations {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-fn handler_exit(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("handler exited with status {code}"),
-        (None, signal) => format!("handler was killed by signal {}", signal.unwrap_or_default()),
     }
 }
 

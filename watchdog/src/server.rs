@@ -34,7 +34,6 @@ pub(crate) const HEADERS: usize = 1000;
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What requests need.
-#[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) mode: Mode,
     pub(crate) limiter: Limiter,

@@ -12,6 +12,9 @@ pub const DURATION_SECONDS: &str = "x-duration-seconds";
 pub const INTERNAL: &str = "x-openfaas-internal";
 /// Who ended a failed invocation: `client|gateway|queue|watchdog|handler|platform; reason`.
 pub const FAULT: &str = "x-faas-fault";
+/// What an invocation took, from the watchdog to the gateway, which keeps it to itself: `wall=SECONDS, cpu=SECONDS,
+/// memory=BYTES`.
+pub const USAGE: &str = "x-faas-usage";
 /// The caller's own bound on one invocation, a Go duration.
 pub const TIMEOUT: &str = "x-timeout";
 /// The `Host` that the caller sent.

@@ -104,6 +104,17 @@ pub enum Isolation {
     Exec,
 }
 
+impl Isolation {
+    /// The word in the stack file, and in the watchdog's `worker_isolation`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Fork => "fork",
+            Self::Exec => "exec",
+        }
+    }
+}
+
 /// One function of a stack file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Function {

@@ -16,7 +16,7 @@ use crate::{FUNCTION, Interpreter, Manifest, Runtime, Signature};
 #[cfg(test)]
 mod tests;
 
-/// Tells an HTTP runtime on which Unix socket to listen.
+/// Tells a binary that serves HTTP on which Unix socket to listen.
 pub const HTTP_SOCKET_VARIABLE: &str = "FAAS_HTTP_SOCKET";
 
 /// `/bin/sh` reads these words from the environment when one of them has a space.
@@ -29,6 +29,8 @@ pub enum Mode {
     Fork,
     /// A process that serves HTTP.
     Http,
+    /// Processes that hold the handler and speak the worker protocol.
+    Worker,
 }
 
 impl Mode {
@@ -37,6 +39,7 @@ impl Mode {
         match self {
             Self::Fork => "fork",
             Self::Http => "http",
+            Self::Worker => "worker",
         }
     }
 }
@@ -61,6 +64,8 @@ pub struct RunPlan {
     pub command: Vec<OsString>,
     /// Variables of the handler beside those of the function.
     pub environment: Vec<(OsString, OsString)>,
+    /// Variables that those of the function may change.
+    pub defaults: Vec<(&'static str, &'static str)>,
     /// Where the handler runs: `function/` of the package.
     pub working_directory: PathBuf,
 }
@@ -86,23 +91,32 @@ impl RunPlan {
 /// a binary needs none.
 pub fn run_plan(manifest: &Manifest, interpreter: Option<&Interpreter>, layout: &Layout<'_>) -> RunPlan {
     let working_directory = layout.package.join(FUNCTION);
-    let mode = if manifest.signature == Signature::Http { Mode::Http } else { Mode::Fork };
+    let runtime = |file: &str| OsString::from(layout.runtimes.join(file));
+    let handler = OsString::from(&manifest.handler);
     let mut command: Vec<OsString> = interpreter.iter().map(|found| found.program.clone().into()).collect();
     let mut environment = Vec::new();
+    let mut defaults = Vec::new();
     match manifest.runtime {
         Runtime::Python3 => {
-            let file = if mode == Mode::Http { "http.py" } else { "fork.py" };
             environment.extend(python_options(&mut command, layout.scratch));
-            command
-                .extend([layout.runtimes.join("python").join(file).into(), manifest.handler.clone().into()]);
+            let signature = manifest.signature.as_str().into();
+            command.extend([runtime("python/worker.py"), signature, handler]);
+            // The classic promise is a process per request.
+            let isolation = if manifest.signature == Signature::Openfaas { "fork" } else { "worker" };
+            defaults.push(("worker_isolation", isolation));
         }
-        Runtime::Node => {
-            let file = layout.runtimes.join("node/http.js");
-            command.extend([file.into(), manifest.handler.clone().into()]);
-        }
-        Runtime::Bash | Runtime::Binary => command.push(working_directory.join(&manifest.handler).into()),
+        Runtime::Node => command.extend([runtime("node/worker.js"), handler]),
+        Runtime::Bash | Runtime::Binary => command.push(working_directory.join(handler).into()),
     }
-    RunPlan { mode, command, environment, working_directory }
+    RunPlan { mode: mode(manifest), command, environment, defaults, working_directory }
+}
+
+fn mode(manifest: &Manifest) -> Mode {
+    match (manifest.runtime, manifest.signature) {
+        (Runtime::Python3 | Runtime::Node, _) => Mode::Worker,
+        (Runtime::Bash | Runtime::Binary, Signature::Http) => Mode::Http,
+        (Runtime::Bash | Runtime::Binary, _) => Mode::Fork,
+    }
 }
 
 /// The user's site-packages are no part of a package (`-s`); the function's own PYTHON* variables hold. Byte code goes to

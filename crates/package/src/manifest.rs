@@ -83,13 +83,20 @@ pub enum Signature {
     Stdin,
 }
 
-impl fmt::Display for Signature {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Signature {
+    /// The word in manifests.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Openfaas => "openfaas",
             Self::Http => "http",
             Self::Stdin => "stdin",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 

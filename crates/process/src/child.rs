@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open,
@@ -12,6 +13,7 @@ use rustix::process::{
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use wait4::Wait4 as _;
 
 use crate::family::Family;
 
@@ -57,6 +59,12 @@ impl Child {
         self.leader.get_ref().try_wait()
     }
 
+    /// Lets go of a process that has exited: kills what is left of its group, and says what it took. None while it runs:
+    /// then it is killed.
+    pub fn finish(self) -> Option<Usage> {
+        self.leader.into_inner().finish()
+    }
+
     /// Sends a signal to the process alone. One that has exited is no error.
     pub fn kill(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(self.leader.get_ref(), signal) {
@@ -69,6 +77,15 @@ impl Child {
     pub fn kill_group(&self, signal: Signal) -> io::Result<()> {
         self.leader.get_ref().kill_group(signal)
     }
+}
+
+/// What a process took, those of its own children that it waited for included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time, user and system.
+    pub cpu: Duration,
+    /// Resident memory at its peak.
+    pub memory_bytes: u64,
 }
 
 /// What the spawning thread hands over; kills its process when nobody takes it.
@@ -89,13 +106,9 @@ impl Spawned {
             let _ = child.wait();
         })?;
         family.own().insert(pid.as_raw_nonzero().get());
-        let leader = Leader { pid, pidfd, family: Arc::clone(family) };
-        Ok(Self {
-            leader,
-            stdin: child.stdin.take(),
-            stdout: child.stdout.take(),
-            stderr: child.stderr.take(),
-        })
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let leader = Leader { pid, pidfd, child, family: Arc::clone(family) };
+        Ok(Self { leader, stdin, stdout, stderr })
     }
 }
 
@@ -104,6 +117,7 @@ impl Spawned {
 struct Leader {
     pid: Pid,
     pidfd: OwnedFd,
+    child: std::process::Child,
     family: Arc<Family>,
 }
 
@@ -111,6 +125,19 @@ impl Leader {
     fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(waitid(WaitId::PidFd(self.pidfd.as_fd()), look)?.as_ref().map(exit_status))
+    }
+
+    fn finish(mut self) -> Option<Usage> {
+        self.try_wait().ok().flatten()?;
+        self.let_go();
+        let taken = self.child.try_wait4().ok()??.rusage;
+        Some(Usage { cpu: taken.utime + taken.stime, memory_bytes: taken.maxrss })
+    }
+
+    /// Disowned before it is reaped: once reaped, the number may belong to the next child.
+    fn let_go(&self) {
+        let _ = self.kill_group(Signal::KILL);
+        self.family.own().remove(&self.pid.as_raw_nonzero().get());
     }
 
     fn kill_group(&self, signal: Signal) -> io::Result<()> {
@@ -122,11 +149,13 @@ impl Leader {
 }
 
 impl Drop for Leader {
-    /// Disowned before it is reaped: once reaped, the number may belong to the next child. What has not died at this
-    /// instant is reaped as an orphan when it does.
+    /// What has not died at this instant is reaped as an orphan when it does.
     fn drop(&mut self) {
-        let _ = self.kill_group(Signal::KILL);
-        self.family.own().remove(&self.pid.as_raw_nonzero().get());
+        // Already finished: the number may be somebody else's.
+        if self.try_wait().is_err() {
+            return;
+        }
+        self.let_go();
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
 }

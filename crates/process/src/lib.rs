@@ -18,7 +18,7 @@ mod family;
 mod orphans;
 mod spawner;
 
-pub use child::Child;
+pub use child::{Child, Usage};
 pub use orphans::Orphans;
 pub use rustix::process::Signal;
 pub use spawner::Spawner;

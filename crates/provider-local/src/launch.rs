@@ -295,6 +295,7 @@ impl Plan<'_> {
         let text = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
         let path = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
         let mut environment = vec![text("PATH", HANDLER_PATH), text("LANG", "C.UTF-8")];
+        environment.extend(run.defaults.iter().map(|(name, value)| text(name, value)));
         let own = deployment.env_vars.iter().filter(|(name, _)| !REDIRECTING.contains(&name.as_str()));
         environment.extend(own.map(|(name, value)| text(name, value)));
         environment.extend(run.environment.iter().cloned().chain(words));

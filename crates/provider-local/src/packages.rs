@@ -69,7 +69,12 @@ impl Packages {
         Ok(())
     }
 
+    /// Anew: what another version wrote is not to be found.
     fn write_runtimes(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.runtimes()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         for (name, text) in runtime_files() {
             let path = self.runtimes().join(name);
             fs::create_dir_all(path.parent().unwrap_or(&path))?;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 const CALL_ID: HeaderName = HeaderName::from_static(headers::CALL_ID);
+const USAGE: HeaderName = HeaderName::from_static(headers::USAGE);
 const START_TIME: HeaderName = HeaderName::from_static(headers::START_TIME);
 const FORWARDED_HOST: HeaderName = HeaderName::from_static(headers::FORWARDED_HOST);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static(headers::FORWARDED_FOR);
@@ -82,6 +83,8 @@ pub(crate) fn to_caller(
     content_type: Option<HeaderValue>,
 ) {
     remove_hop_by_hop(headers);
+    // For us alone.
+    headers.remove(USAGE);
     headers.insert(CALL_ID, call_id);
     headers.insert(START_TIME, started.0);
     headers
@@ -153,5 +156,12 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "10.0.0.1:99");
         assert_eq!(headers["user-agent"], crate::SERVED_BY);
         assert!(headers["x-start-time"].to_str().unwrap().parse::<u64>().unwrap() > 0);
+    }
+
+    #[test]
+    fn callers_do_not_see_what_an_invocation_took() {
+        let mut answer = HeaderMap::from_iter([(USAGE, HeaderValue::from_static("wall=1, cpu=1, memory=1"))]);
+        to_caller(&mut answer, HeaderValue::from_static("id"), Started::now(), None);
+        assert!(!answer.contains_key(USAGE) && answer.contains_key(CALL_ID));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hyper::header::HeaderValue;
 
-use super::Reader;
+use super::{Logs, Reader};
 
 /// One process per request, in `serializing` and `streaming`.
 #[derive(Debug, Clone)]
@@ -12,18 +12,14 @@ pub(crate) struct Forking {
     /// Of every answer that the handler makes.
     pub(crate) content_type: HeaderValue,
     pub(crate) cgi_headers: bool,
-    pub(crate) prefix_logs: bool,
-    /// Bytes of the longest log line.
-    pub(crate) log_line: usize,
+    pub(crate) logs: Logs,
 }
 
 impl Reader<'_> {
     pub(super) fn forking(&mut self) -> Option<Forking> {
         self.ones = true;
-        let (cgi_headers, prefix_logs) = (self.switch("cgi_headers", true), self.switch("prefix_logs", true));
-        let log_line = self.log_line();
-        let content_type = self.content_type()?;
-        Some(Forking { content_type, cgi_headers, prefix_logs, log_line })
+        let (cgi_headers, logs) = (self.switch("cgi_headers", true), self.logs());
+        Some(Forking { content_type: self.content_type()?, cgi_headers, logs })
     }
 
     fn content_type(&mut self) -> Option<HeaderValue> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::logs::LONGEST_LINE;
 use super::*;
 
 struct Variables(HashMap<String, String>);
@@ -52,8 +53,8 @@ fn unset_variables_have_the_contracts_defaults() {
     assert!(fork.cgi_headers && fork.combine_output);
     assert!(!fork.write_debug && !fork.debug_headers && !fork.marshal_request && fork.content_type.is_none());
     let http = http("");
-    assert!(http.prefix_logs && !http.buffer_body && !http.log_call_id && http.ready_path.is_none());
-    assert_eq!(http.log_line, 65536);
+    assert!(http.logs.prefix && !http.buffer_body && !http.logs.call_id && http.ready_path.is_none());
+    assert_eq!(http.logs.line, 65536);
 }
 
 #[test]
@@ -97,9 +98,9 @@ fn of_watchdogs_dialect_takes_one_too() {
             assert_eq!(http(&format!("{name}={value}")).buffer_body, expect, "{name}={value}");
         }
         for name in ["log_callid", "log_call_id"] {
-            assert_eq!(http(&format!("{name}={value}")).log_call_id, expect, "{name}={value}");
+            assert_eq!(http(&format!("{name}={value}")).logs.call_id, expect, "{name}={value}");
         }
-        assert_eq!(http(&format!("prefix_logs={value}")).prefix_logs, expect, "{value}");
+        assert_eq!(http(&format!("prefix_logs={value}")).logs.prefix, expect, "{value}");
     }
 }
 
@@ -111,10 +112,10 @@ fn the_modes_of_of_watchdog_share_their_defaults() {
             _ => panic!("another mode"),
         };
         let defaults = forking("");
-        assert!(defaults.cgi_headers && defaults.prefix_logs && defaults.log_line == 65536);
+        assert!(defaults.cgi_headers && defaults.logs.prefix && defaults.logs.line == 65536);
         assert_eq!(defaults.content_type, "application/octet-stream");
         let set = forking("content_type=text/css;prefix_logs=0;log_buffer_size=-1;cgi_headers=1");
-        assert!(set.cgi_headers && !set.prefix_logs && set.log_line == LONGEST_LINE);
+        assert!(set.cgi_headers && !set.logs.prefix && set.logs.line == LONGEST_LINE);
         assert_eq!(set.content_type, "text/css");
         let config = read(&format!("mode={mode};function_process=wc")).unwrap();
         assert_eq!((config.process.as_str(), config.exec_timeout), ("wc", Duration::from_secs(30)));
@@ -133,7 +134,34 @@ fn files_need_a_folder_and_no_process() {
 #[test]
 fn the_longest_line_is_bounded_even_without_a_limit() {
     for (value, expect) in [("100", 100), ("-1", LONGEST_LINE), ("0", 1), ("many", 65536), ("", 65536)] {
-        assert_eq!(http(&format!("log_buffer_size={value}")).log_line, expect, "{value}");
+        assert_eq!(http(&format!("log_buffer_size={value}")).logs.line, expect, "{value}");
+    }
+}
+
+fn worker(text: &str) -> Result<Worker, Vec<String>> {
+    match read(&format!("mode=worker;{text}"))?.mode {
+        Mode::Worker(worker) => Ok(worker),
+        _ => panic!("another mode"),
+    }
+}
+
+#[test]
+fn workers_are_as_many_and_as_isolated_as_asked_for() {
+    for (text, isolation, count) in [
+        ("", Isolation::Worker, None),
+        ("worker_isolation=fork;worker_count=1", Isolation::Fork, Some(1)),
+        ("worker_isolation=exec;worker_count=64", Isolation::Exec, Some(64)),
+    ] {
+        let worker = worker(text).unwrap();
+        assert_eq!((worker.isolation, worker.count), (isolation, count), "{text}");
+    }
+    for (text, problem) in [
+        ("worker_isolation=thread", "worker_isolation: \"thread\": expected worker, fork or exec"),
+        ("worker_count=0", "worker_count: \"0\": expected 1 to 64"),
+        ("worker_count=65", "worker_count: \"65\": expected 1 to 64"),
+        ("log_format=xml", "log_format: \"xml\": expected text or json"),
+    ] {
+        assert_eq!(worker(text).unwrap_err(), [problem], "{text}");
     }
 }
 

@@ -10,27 +10,28 @@
 pub(super) mod exchange;
 mod marshal;
 pub(super) mod outlet;
+mod source;
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use faas_api::format_duration;
-use faas_process::Spawner;
 use hyper::body::Body as _;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 
 use self::exchange::{Failure, Input, Running, within};
-use super::lines::Lines;
+pub(crate) use self::source::Source;
 use crate::answer::{self, Answer, Side, describe_exit};
 use crate::config::{self, Config};
+use crate::frame::Usage;
 use crate::inbound::Inbound;
 use crate::log;
 use crate::output::Output;
-use crate::program::Program;
 use crate::{environ, server};
 
 /// How long pipes may stay open after the handler itself has exited.
@@ -39,26 +40,37 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) const WHOLE: usize = 64 * 1024 * 1024;
 
 /// Forks handlers.
-#[derive(Debug)]
 pub(crate) struct Fork {
+    bounds: Bounds,
     settings: config::Fork,
-    program: Program,
-    spawner: Spawner,
-    exec_timeout: Duration,
-    read_timeout: Duration,
-    temp: PathBuf,
+    source: Source,
+}
+
+/// How a process ended, and what it wrote.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) output: Output,
+    pub(super) usage: Option<Usage>,
+}
+
+/// What every call is bounded by, and where large output goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    pub(super) exec_timeout: Duration,
+    pub(super) read_timeout: Duration,
+    pub(super) temp: PathBuf,
+}
+
+impl From<&Config> for Bounds {
+    fn from(config: &Config) -> Self {
+        let Config { exec_timeout, read_timeout, .. } = *config;
+        Self { exec_timeout, read_timeout, temp: config.temp.clone() }
+    }
 }
 
 impl Fork {
-    pub(crate) fn new(config: &Config, settings: config::Fork, program: Program, spawner: Spawner) -> Self {
-        Self {
-            settings,
-            program,
-            spawner,
-            exec_timeout: config.exec_timeout,
-            read_timeout: config.read_timeout,
-            temp: config.temp.clone(),
-        }
+    pub(crate) fn new(bounds: Bounds, settings: config::Fork, source: Source) -> Self {
+        Self { bounds, settings, source }
     }
 
     pub(crate) async fn answer(&self, request: Request<Inbound>) -> Answer {
@@ -69,40 +81,42 @@ impl Fork {
         let (head, body) = request.into_parts();
         self.log_request(&head);
         match self.run(&head, body).await {
-            Ok((status, output)) => self.finish(&head, status, output, start.elapsed()),
-            Err(failure) => Self::refuse(failure, self.exec_timeout),
+            Ok(ended) => self.finish(&head, ended, start.elapsed()),
+            Err(failure) => Self::refuse(failure, self.bounds.exec_timeout),
         }
     }
 
     /// Runs one process with this request, for as long as it may.
-    async fn run(&self, head: &Parts, body: Inbound) -> Result<(ExitStatus, Output), Failure> {
-        let mut command = self.program.command();
-        if self.settings.cgi_headers {
-            command.envs(environ::variables(head, body.size_hint().exact()));
-        }
-        within(self.exec_timeout, self.exchange(command, head, body)).await
+    async fn run(&self, head: &Parts, body: Inbound) -> Result<Ended, Failure> {
+        let variables = if self.settings.cgi_headers {
+            environ::variables(head, body.size_hint().exact())
+        } else {
+            Vec::new()
+        };
+        within(self.bounds.exec_timeout, self.exchange(variables, head, body)).await
     }
 
     async fn exchange(
         &self,
-        command: Command,
+        variables: Vec<(OsString, OsString)>,
         head: &Parts,
         body: Inbound,
-    ) -> Result<(ExitStatus, Output), Failure> {
+    ) -> Result<Ended, Failure> {
         let input = if self.settings.marshal_request {
-            let body = exchange::whole(body, WHOLE, self.read_timeout).await?;
+            let body = exchange::whole(body, WHOLE, self.bounds.read_timeout).await?;
             Input::Whole(marshal::document(&head.headers, &body))
         } else {
-            Input::Stream(body, self.read_timeout)
+            Input::Stream(body, self.bounds.read_timeout)
         };
-        let errors = Lines { name: "stderr", to_stdout: false, prefixed: true, longest: 64 * 1024 };
-        let errors = (!self.settings.combine_output).then_some(errors);
-        let mut output = Output::new(self.temp.clone());
-        let running = Running::start(&self.spawner, command, input, errors).await?;
-        Ok((running.finish(&mut output).await?, output))
+        let errors = (!self.settings.combine_output).then(|| self.settings.logs.lines("stderr"));
+        let mut output = Output::new(self.bounds.temp.clone());
+        let running = Running::start(&self.source, variables, input, errors).await?;
+        let (status, usage) = running.finish(&mut output).await?;
+        Ok(Ended { status, output, usage })
     }
 
-    fn finish(&self, head: &Parts, status: ExitStatus, output: Output, elapsed: Duration) -> Answer {
+    fn finish(&self, head: &Parts, ended: Ended, elapsed: Duration) -> Answer {
+        let Ended { status, output, usage } = ended;
         self.log_result(&output, elapsed);
         let (code, before) = if status.success() {
             (StatusCode::OK, String::new())
@@ -112,18 +126,23 @@ impl Fork {
         let body = match output.into_body(&before) {
             Ok(body) => body,
             Err(error) => {
-                return Self::refuse(Failure::Output(crate::output::Error::Spool(error)), self.exec_timeout);
+                return Self::refuse(
+                    Failure::Output(crate::output::Error::Spool(error)),
+                    self.bounds.exec_timeout,
+                );
             }
         };
         let mut answer = answer::with_body(code, body);
         if !status.success() {
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            answer::stamp_usage(&mut answer, elapsed, usage);
             return answer::blame(answer, Side::Handler, &describe_exit(status));
         }
         if let Some(kind) = self.content_type(head) {
             answer.headers_mut().insert(CONTENT_TYPE, kind);
         }
         answer::stamp_duration(&mut answer, elapsed);
+        answer::stamp_usage(&mut answer, elapsed, usage);
         answer
     }
 
@@ -157,8 +176,14 @@ impl Fork {
                 let reason = "headers too large for a process".to_owned();
                 (Code::REQUEST_HEADER_FIELDS_TOO_LARGE, format!("{reason}\n"), Side::Client, reason)
             }
+            Failure::Unavailable(reason) => {
+                (Code::SERVICE_UNAVAILABLE, format!("{reason}\n"), Side::Handler, reason)
+            }
             Failure::Spawn(error) => internal(&Chain("failed to start the handler", error)),
-            Failure::Wait(error) => internal(&Chain("failed to wait for the handler", error)),
+            Failure::Wait(error) => {
+                let reason = error.to_string();
+                (Code::BAD_GATEWAY, format!("{reason}\n"), Side::Handler, reason)
+            }
         };
         answer::blame(answer::text(status, body), side, &reason)
     }

@@ -4,7 +4,7 @@
 //! Connections to the handler are kept and reused (`pool`). A call that stays over its time is answered with 504, or
 //! cut off when its answer had begun; event streams and tunnels may last.
 
-mod headers;
+pub(crate) mod headers;
 mod pool;
 pub(crate) mod relay;
 pub(crate) mod upstream;
@@ -13,14 +13,15 @@ use std::fs::File;
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use faas_api::{format_duration, parse_duration};
+use faas_api::format_duration;
 use faas_process::{Child, Signal, Spawner};
 use http_body_util::{BodyExt as _, Either, Empty, Full, Limited};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_LENGTH;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -28,9 +29,10 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
 use self::pool::{Lease, Pool, RequestBody};
-use self::relay::{AccessLog, Relay};
-use super::lines::Lines;
-use crate::answer::{self, Answer, Side};
+use self::relay::Relay;
+use super::access::AccessLog;
+use super::deadline::{deadline, wants_websocket};
+use crate::answer::{self, Answer, Side, describe_exit, handler_exit};
 use crate::body::Body;
 use crate::config::{self, Config};
 use crate::inbound::Inbound;
@@ -76,19 +78,21 @@ impl Http {
         let stdout = child.stdout.take().map(OwnedFd::from);
         let stderr = child.stderr.take().map(OwnedFd::from);
         for (name, pipe) in [("stdout", stdout), ("stderr", stderr)] {
-            let (prefixed, longest) = (settings.prefix_logs, settings.log_line);
-            let lines = Lines { name, to_stdout: name == "stdout", prefixed, longest };
             if let Some(pipe) = pipe {
-                tokio::spawn(lines.copy(Receiver::from_owned_fd(pipe)?));
+                tokio::spawn(settings.logs.lines(name).copy(Receiver::from_owned_fd(pipe)?));
             }
         }
         let pool = Arc::new(Pool::new(settings.upstream.clone()));
         Ok(Self { settings, child, pool, exec_timeout: config.exec_timeout })
     }
 
-    pub(crate) async fn exited(&self) -> ExitStatus {
+    /// Resolves when the handler has ended, to how. Without a supervisor, one that leaves without an error may have gone
+    /// to the background.
+    pub(crate) async fn failed(&self, supervised: bool) -> String {
         match self.child.wait().await {
-            Ok(status) => status,
+            Ok(status) if supervised => handler_exit(status),
+            Ok(status) if status.success() => pending().await,
+            Ok(status) => format!("Forked function has terminated: {}", describe_exit(status)),
             // Unknowable; the handler counts as running.
             Err(error) => {
                 log::line(format_args!("failed to wait for the handler: {error}"));
@@ -129,9 +133,9 @@ impl Http {
 
     pub(crate) async fn answer(&self, mut request: Request<Inbound>) -> Answer {
         let start = Instant::now();
-        let access = AccessLog::of(&request, start, self.settings.log_call_id);
-        let deadline = self.deadline(&request);
-        let caller = headers::wants_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
+        let access = AccessLog::of(&request, start, self.settings.logs.call_id);
+        let deadline = deadline(request.headers(), self.exec_timeout);
+        let caller = wants_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
         let admission = request.extensions_mut().remove::<Admission>();
         let sent = match self.prepare(request, caller.is_some()).await {
             Ok(request) => self.send(request, deadline).await,
@@ -146,17 +150,6 @@ impl Http {
             }
             Err(failure) => refuse(&failure, start),
         }
-    }
-
-    /// How long this call may take: what the caller asks for, at most what is configured. Streams may last.
-    fn deadline(&self, request: &Request<Inbound>) -> Option<Duration> {
-        let own = (!self.exec_timeout.is_zero()).then_some(self.exec_timeout);
-        if headers::wants_stream(request.headers()) {
-            return None;
-        }
-        let asked = request.headers().get(faas_api::headers::TIMEOUT).and_then(|value| value.to_str().ok());
-        let asked = asked.and_then(|text| parse_duration(text).ok()).filter(|asked| !asked.is_zero());
-        asked.into_iter().chain(own).min()
     }
 
     /// The request as the handler's server gets it.
@@ -202,10 +195,11 @@ fn relay(
 ) -> Answer {
     let (mut head, body) = response.into_parts();
     headers::prepare_response(&mut head);
-    let access = access.map(|log| log.answered(&head));
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let access = access.map(|access| access.answered(head.status, length));
     let left = deadline.map(|limit| limit.saturating_sub(start.elapsed()));
-    let relay = Relay::new(body, lease, left, access);
-    let mut answer = Response::from_parts(head, Body::relay(relay));
+    let body = Body::relay(Relay::new(body, lease, left)).logging(access);
+    let mut answer = Response::from_parts(head, body);
     answer::stamp_duration(&mut answer, start.elapsed());
     answer
 }

@@ -5,20 +5,32 @@
 use std::io::Write as _;
 
 use bytes::{Bytes, BytesMut};
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::log;
 
 const READ: usize = 4 * 1024;
 
-/// How lines are logged.
+/// What a line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As the peers write it.
+    Text,
+    /// A JSON object: `time`, `stream`, `call_id` where it is known, `message`.
+    Json,
+}
+
+/// How lines are logged, `stdout` onto our standard output and the rest onto standard error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines {
     /// `stdout` or `stderr`: what the prefix says.
     pub(crate) name: &'static str,
-    /// Onto our standard output rather than standard error.
-    pub(crate) to_stdout: bool,
+    pub(crate) format: Format,
+    /// With time and stream, in text.
     pub(crate) prefixed: bool,
+    /// With the call's id at the end, in text, where it is known.
+    pub(crate) call_id: bool,
     /// Bytes of the longest line.
     pub(crate) longest: usize,
 }
@@ -32,27 +44,59 @@ impl Lines {
             match pipe.read_buf(&mut buffer).await {
                 Ok(1..) => {
                     while let Some(line) = next_line(&mut buffer, self.longest) {
-                        self.write(&line);
+                        self.write(&line, None);
                     }
                 }
                 _ => break,
             }
         }
         if !buffer.is_empty() {
-            self.write(&buffer);
+            self.write(&buffer, None);
         }
     }
 
-    fn write(self, line: &[u8]) {
-        let prefix = if self.prefixed { format!("{}{}: ", log::prefix(), self.name) } else { String::new() };
-        let text = [prefix.as_bytes(), line, b"\n"].concat();
-        if self.to_stdout {
+    /// The same for `stdout` or `stderr`.
+    pub(crate) fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// One line, and the call that it belongs to where that is known.
+    pub(crate) fn write(self, line: &[u8], call_id: Option<&str>) {
+        let text = match self.format {
+            Format::Text => self.text(line, call_id),
+            Format::Json => self.json(line, call_id),
+        };
+        if self.name == "stdout" {
             let mut stdout = std::io::stdout().lock();
             let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
         } else {
             log::raw(&text);
         }
     }
+
+    fn text(self, line: &[u8], call_id: Option<&str>) -> Vec<u8> {
+        let prefix = if self.prefixed { format!("{}{}: ", log::prefix(), self.name) } else { String::new() };
+        let call_id = call_id.filter(|_| self.call_id).map(|id| format!(" [{id}]")).unwrap_or_default();
+        [prefix.as_bytes(), line, call_id.as_bytes(), b"\n"].concat()
+    }
+
+    fn json(self, line: &[u8], call_id: Option<&str>) -> Vec<u8> {
+        let message = &String::from_utf8_lossy(line);
+        let entry = Entry { time: jiff::Timestamp::now().to_string(), stream: self.name, call_id, message };
+        let mut text = serde_json::to_vec(&entry).unwrap_or_default();
+        text.push(b'\n');
+        text
+    }
+}
+
+/// Time, stream and text as one JSON object.
+#[derive(Serialize)]
+struct Entry<'a> {
+    time: String,
+    stream: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_id: Option<&'a str>,
+    message: &'a str,
 }
 
 /// Takes a whole line, or as much as a line may hold, off the front.

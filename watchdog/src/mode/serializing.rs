@@ -3,15 +3,14 @@
 //! Bounded: the body at 64 MiB, beyond that 413; output as `output` says. A handler that fails, or is over its time, is
 //! answered with 500 and the error in words; what it wrote until then is lost, as the peers have it.
 
-use std::process::ExitStatus;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 
 use super::fork::exchange::{Failure, Input, Running, whole, within};
-use super::fork::{Fork, WHOLE};
+use super::fork::{Ended, Fork, WHOLE};
 use super::forking::Forking;
 use crate::answer::{self, Answer, Side, describe_exit};
 use crate::inbound::Inbound;
@@ -20,36 +19,39 @@ use crate::output::{self, Output};
 
 pub(super) async fn answer(forking: &Forking, request: Request<Inbound>) -> Answer {
     let (head, body) = request.into_parts();
-    let body = match whole(body, WHOLE, forking.read_timeout).await {
+    let body = match whole(body, WHOLE, forking.bounds.read_timeout).await {
         Ok(bytes) => bytes,
-        Err(failure) => return Fork::refuse(failure, forking.exec_timeout),
+        Err(failure) => return Fork::refuse(failure, forking.bounds.exec_timeout),
     };
     let start = Instant::now();
-    let ran = within(forking.exec_timeout, run(forking, &head, Input::Whole(body))).await;
-    let mut answer = match ran.and_then(|(status, output)| finish(forking, status, output)) {
+    let ran = within(forking.bounds.exec_timeout, run(forking, &head, Input::Whole(body))).await;
+    let mut answer = match ran.and_then(|ended| finish(forking, ended, start.elapsed())) {
         Ok(answer) => answer,
         // What Go says of a process that it killed.
         Err(Failure::Timeout) => failed("signal: killed"),
-        Err(failure) => Fork::refuse(failure, forking.exec_timeout),
+        Err(failure) => Fork::refuse(failure, forking.bounds.exec_timeout),
     };
     answer::stamp_duration(&mut answer, start.elapsed());
     answer
 }
 
-async fn run(forking: &Forking, head: &Parts, input: Input) -> Result<(ExitStatus, Output), Failure> {
-    let mut output = Output::new(forking.temp.clone());
-    let command = forking.command(head);
-    let running = Running::start(&forking.spawner, command, input, Some(forking.errors())).await?;
-    Ok((running.finish(&mut output).await?, output))
+async fn run(forking: &Forking, head: &Parts, input: Input) -> Result<Ended, Failure> {
+    let mut output = Output::new(forking.bounds.temp.clone());
+    let variables = forking.variables(head);
+    let running = Running::start(&forking.source, variables, input, Some(forking.errors())).await?;
+    let (status, usage) = running.finish(&mut output).await?;
+    Ok(Ended { status, output, usage })
 }
 
-fn finish(forking: &Forking, status: ExitStatus, output: Output) -> Result<Answer, Failure> {
+fn finish(forking: &Forking, ended: Ended, elapsed: Duration) -> Result<Answer, Failure> {
+    let Ended { status, output, usage } = ended;
     if !status.success() {
         return Ok(failed(&describe_exit(status)));
     }
     let body = output.into_body("").map_err(|error| Failure::Output(output::Error::Spool(error)))?;
     let mut answer = answer::with_body(StatusCode::OK, body);
     answer.headers_mut().insert(CONTENT_TYPE, forking.settings.content_type.clone());
+    answer::stamp_usage(&mut answer, elapsed, usage);
     Ok(answer)
 }
 

@@ -20,9 +20,9 @@ use hyper::{Method, Request, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
-use super::fork::Fork;
-use super::fork::exchange::{Failure, Input, Running, Sink, patiently, within};
+use super::fork::exchange::{Failure, Input, Running, Sink, within};
 use super::fork::outlet::Outlet;
+use super::fork::{Bounds, Fork};
 use super::forking::Forking;
 use crate::answer::{self, Answer, describe_exit};
 use crate::body::Body;
@@ -34,17 +34,18 @@ const PIECES: usize = 2;
 
 pub(super) async fn answer(forking: &Forking, request: Request<Inbound>) -> Answer {
     let (head, mut body) = request.into_parts();
-    if let Err(failure) = patiently(forking.read_timeout, body.ask()).await {
-        return Fork::refuse(failure, forking.exec_timeout);
+    let Bounds { exec_timeout, read_timeout, .. } = forking.bounds;
+    if let Err(broken) = body.ask(read_timeout).await {
+        return Fork::refuse(broken.into(), exec_timeout);
     }
-    let input = Input::Stream(body, forking.read_timeout);
-    let command = forking.command(&head);
-    let running = match Running::start(&forking.spawner, command, input, Some(forking.errors())).await {
+    let input = Input::Stream(body, read_timeout);
+    let variables = forking.variables(&head);
+    let running = match Running::start(&forking.source, variables, input, Some(forking.errors())).await {
         Ok(running) => running,
-        Err(failure) => return Fork::refuse(failure, forking.exec_timeout),
+        Err(failure) => return Fork::refuse(failure, exec_timeout),
     };
     let (writer, pieces) = mpsc::channel(PIECES);
-    tokio::spawn(pump(running, Writer(writer), forking.exec_timeout));
+    tokio::spawn(pump(running, Writer(writer), exec_timeout));
     let mut live = Live { pieces, ended: false };
     let body = if head.method == Method::HEAD {
         // Nobody reads this body, and dropping it now would kill the handler.
@@ -66,7 +67,7 @@ async fn pump(running: Running, mut writer: Writer, limit: Duration) {
         ended = within(limit, running.finish(&mut writer)) => ended,
     };
     match ended {
-        Ok(status) => {
+        Ok((status, _)) => {
             if !status.success() {
                 log::line(format_args!("the handler failed: {}", describe_exit(status)));
             }
@@ -79,7 +80,7 @@ async fn pump(running: Running, mut writer: Writer, limit: Duration) {
 fn describe(failure: &Failure, limit: Duration) -> String {
     match failure {
         Failure::Timeout => format!("not done within {}", format_duration(limit)),
-        Failure::Body(reason) => reason.clone(),
+        Failure::Body(reason) | Failure::Unavailable(reason) => reason.clone(),
         Failure::BodyTooLarge => "request body too large".to_owned(),
         Failure::Output(error) => error.to_string(),
         Failure::Spawn(error) | Failure::Wait(error) => error.to_string(),

@@ -18,24 +18,24 @@ fn every_runtime_has_its_command() {
             Signature::Openfaas,
             "handler.handle",
             Some("/usr/bin/python3.11"),
-            Mode::Fork,
-            "/usr/bin/python3.11 -s -B /data/r/python/fork.py handler.handle",
+            Mode::Worker,
+            "/usr/bin/python3.11 -s -B /data/r/python/worker.py openfaas handler.handle",
         ),
         (
             Runtime::Python3,
             Signature::Http,
             "handler.handle",
             Some("/usr/bin/python3.11"),
-            Mode::Http,
-            "/usr/bin/python3.11 -s -B /data/r/python/http.py handler.handle",
+            Mode::Worker,
+            "/usr/bin/python3.11 -s -B /data/r/python/worker.py http handler.handle",
         ),
         (
             Runtime::Node,
             Signature::Http,
             "handler",
             Some("/usr/bin/node"),
-            Mode::Http,
-            "/usr/bin/node /data/r/node/http.js handler",
+            Mode::Worker,
+            "/usr/bin/node /data/r/node/worker.js handler",
         ),
         (
             Runtime::Bash,
@@ -66,8 +66,13 @@ fn byte_code_goes_to_the_replicas_own_folder() {
 #[test]
 fn words_with_spaces_survive_a_split_on_spaces() {
     let command = ["/usr/bin/printf", "<%s>", "a b", "", "\"$HOME\" `x`", "c"].map(OsString::from).to_vec();
-    let plan =
-        RunPlan { mode: Mode::Fork, command, environment: Vec::new(), working_directory: PathBuf::new() };
+    let plan = RunPlan {
+        mode: Mode::Fork,
+        command,
+        environment: Vec::new(),
+        defaults: Vec::new(),
+        working_directory: PathBuf::new(),
+    };
     let (fprocess, environment) = plan.fprocess();
     let fprocess = fprocess.into_string().unwrap();
     let words: Vec<&str> = fprocess.split(' ').collect();

@@ -1,15 +1,14 @@
 //! One process and the bytes that go in and out of it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use faas_process::{Child, Spawner};
-use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt as _;
@@ -18,7 +17,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::outlet::Outlet;
-use crate::inbound::Inbound;
+use super::source::{Descriptors, Source, Started};
+use crate::frame::Usage;
+use crate::inbound::{Broken, Inbound};
 use crate::mode::lines::Lines;
 use crate::output::{self, Output};
 
@@ -32,6 +33,14 @@ pub(in crate::mode) enum Failure {
     Output(output::Error),
     Spawn(io::Error),
     Wait(io::Error),
+    /// No runtime takes the call; the text says why.
+    Unavailable(String),
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::Body(broken.to_string())
+    }
 }
 
 /// What the handler reads.
@@ -56,7 +65,7 @@ impl Sink for Output {
 
 /// A handler that was started for one request. Dropping this kills it and its group.
 pub(in crate::mode) struct Running {
-    child: Child,
+    process: Started,
     pipes: Pipes,
     input: Input,
     errors: Option<Lines>,
@@ -71,30 +80,33 @@ struct Pipes {
 }
 
 impl Running {
-    /// Spawns. Standard error is logged as `errors` says, or goes where standard output goes.
+    /// Starts a process. Standard error is logged as `errors` says, or goes where standard output goes.
     pub(in crate::mode) async fn start(
-        spawner: &Spawner,
-        command: Command,
+        source: &Source,
+        variables: Vec<(OsString, OsString)>,
         input: Input,
         errors: Option<Lines>,
     ) -> Result<Self, Failure> {
-        let combine = errors.is_none();
-        let (child, pipes) = start(spawner, command, &input, combine).await.map_err(Failure::Spawn)?;
-        Ok(Self { child, pipes, input, errors })
+        let (descriptors, pipes) = pipes(&input, errors.is_none()).map_err(Failure::Spawn)?;
+        let process = source.start(variables, descriptors).await?;
+        Ok(Self { process, pipes, input, errors })
     }
 
     /// Feeds, gathers and waits. What the handler has written is taken to the end, however slow the sink.
-    pub(in crate::mode) async fn finish(self, output: &mut impl Sink) -> Result<ExitStatus, Failure> {
-        let Self { child, pipes: Pipes { stdin, stdout, stderr }, input, errors } = self;
+    pub(in crate::mode) async fn finish(
+        self,
+        output: &mut impl Sink,
+    ) -> Result<(ExitStatus, Option<Usage>), Failure> {
+        let Self { mut process, pipes: Pipes { stdin, stdout, stderr }, input, errors } = self;
         let (exit, gone) = watch::channel(false);
         let mut stdout = Outlet::new(stdout, gone.clone());
         let stderr = stderr.map(|pipe| Outlet::new(pipe, gone));
         let mut feeding = pin!(feed(input, stdin));
         let mut gathering = pin!(gather(output, &mut stdout, stderr.zip(errors)));
         let (mut fed, mut gathered) = (false, false);
-        let status = loop {
+        let (status, usage) = loop {
             tokio::select! {
-                status = child.wait() => break status.map_err(Failure::Wait)?,
+                exited = process.exited() => break exited.map_err(Failure::Wait)?,
                 result = gathering.as_mut(), if !gathered => { result?; gathered = true; }
                 result = feeding.as_mut(), if !fed => { result?; fed = true; }
             }
@@ -103,7 +115,7 @@ impl Running {
         if !gathered {
             gathering.await?;
         }
-        Ok(status)
+        Ok((status, process.finish().or(usage)))
     }
 }
 
@@ -129,7 +141,7 @@ pub(in crate::mode) async fn whole(
         return Err(Failure::BodyTooLarge);
     }
     let mut bytes = BytesMut::new();
-    while let Some(part) = next_part(&mut body, patience).await? {
+    while let Some(part) = body.next_part(patience).await? {
         if (bytes.len() + part.len()) as u64 > limit {
             return Err(Failure::BodyTooLarge);
         }
@@ -138,24 +150,22 @@ pub(in crate::mode) async fn whole(
     Ok(bytes.freeze())
 }
 
-async fn start(
-    spawner: &Spawner,
-    mut command: Command,
-    input: &Input,
-    combine: bool,
-) -> io::Result<(Child, Pipes)> {
-    command.stdin(if input.is_empty() { Stdio::from(File::open("/dev/null")?) } else { Stdio::piped() });
-    let (stdout, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    if combine {
-        command.stderr(Stdio::from(writer.try_clone()?));
+fn pipes(input: &Input, combine: bool) -> io::Result<(Descriptors, Pipes)> {
+    let (stdin, feed) = if input.is_empty() {
+        (OwnedFd::from(File::open("/dev/null")?), None)
     } else {
-        command.stderr(Stdio::piped());
-    }
-    command.stdout(Stdio::from(writer));
-    let mut child = spawner.spawn(command).await?;
-    let stdin = child.stdin.take().map(|pipe| Sender::from_owned_fd(OwnedFd::from(pipe))).transpose()?;
-    let stderr = child.stderr.take().map(|pipe| Receiver::from_owned_fd(OwnedFd::from(pipe))).transpose()?;
-    Ok((child, Pipes { stdin, stdout: Receiver::from_owned_fd(stdout)?, stderr }))
+        let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
+        (stdin, Some(Sender::from_owned_fd(feed)?))
+    };
+    let (read, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (log, stderr) = if combine {
+        (None, stdout.try_clone()?)
+    } else {
+        let (log, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+        (Some(Receiver::from_owned_fd(log)?), stderr)
+    };
+    let pipes = Pipes { stdin: feed, stdout: Receiver::from_owned_fd(read)?, stderr: log };
+    Ok((Descriptors { stdin, stdout, stderr }, pipes))
 }
 
 impl Input {
@@ -172,7 +182,7 @@ async fn feed(input: Input, mut stdin: Option<Sender>) -> Result<(), Failure> {
     match input {
         Input::Whole(bytes) => write(&mut stdin, &bytes).await,
         Input::Stream(mut body, patience) => {
-            while let Some(bytes) = next_part(&mut body, patience).await? {
+            while let Some(bytes) = body.next_part(patience).await? {
                 write(&mut stdin, &bytes).await;
             }
         }
@@ -186,35 +196,6 @@ async fn write(stdin: &mut Option<Sender>, bytes: &[u8]) {
     {
         *stdin = None;
     }
-}
-
-async fn next_part(body: &mut Inbound, patience: Duration) -> Result<Option<Bytes>, Failure> {
-    loop {
-        match patiently(patience, body.frame()).await? {
-            None => return Ok(None),
-            Some(Err(error)) => {
-                return Err(Failure::Body(format!("failed to read the request body: {error}")));
-            }
-            // Trailers are not for standard input.
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Ok(Some(bytes));
-                }
-            }
-        }
-    }
-}
-
-/// Waits for something of the caller's body, but not for longer than `patience` (zero: any time).
-pub(in crate::mode) async fn patiently<T>(
-    patience: Duration,
-    coming: impl Future<Output = T>,
-) -> Result<T, Failure> {
-    if patience.is_zero() {
-        return Ok(coming.await);
-    }
-    let stalled = |_| Failure::Body("the request body did not go on in time".to_owned());
-    timeout(patience, coming).await.map_err(stalled)
 }
 
 /// Reads the output until its end; what goes to a standard error of its own is logged.

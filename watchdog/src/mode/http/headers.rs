@@ -6,8 +6,7 @@
 use faas_api::headers::START_TIME;
 use hyper::Version;
 use hyper::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::{request, response};
 
@@ -15,19 +14,6 @@ use crate::answer;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-pub(super) fn wants_websocket(headers: &HeaderMap) -> bool {
-    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-/// Answers that may last longer than `exec_timeout`, as the peers have it.
-pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
-    let streams = |value: &HeaderValue| {
-        let text = value.to_str().unwrap_or_default();
-        text.contains("text/event-stream") || text.contains("application/x-ndjson")
-    };
-    wants_websocket(headers) || headers.get_all(ACCEPT).iter().any(streams)
-}
 
 pub(super) fn prepare_request(head: &mut request::Parts, host: &HeaderValue, websocket: bool) {
     head.version = Version::HTTP_11;
@@ -66,7 +52,7 @@ pub(super) fn prepare_response(head: &mut response::Parts) {
 }
 
 /// Takes out what is about one connection, and what `Connection` names besides.
-fn strip_connection(headers: &mut HeaderMap) {
+pub(crate) fn strip_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -119,20 +105,6 @@ mod tests {
     fn a_websocket_keeps_its_upgrade() {
         let sent = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket"), ("host", "h")];
         assert_eq!(prepared(&sent, true), ["connection: Upgrade", "host: h", "upgrade: websocket"]);
-    }
-
-    #[test]
-    fn streams_are_recognised() {
-        for (name, value, expect) in [
-            ("accept", "text/event-stream", true),
-            ("accept", "application/json, application/x-ndjson", true),
-            ("accept", "*/*", false),
-            ("upgrade", "WebSocket", true),
-            ("upgrade", "h2c", false),
-        ] {
-            let request = Request::get("/").header(name, value).body(()).unwrap();
-            assert_eq!(wants_stream(request.headers()), expect, "{name}: {value}");
-        }
     }
 
     #[test]
