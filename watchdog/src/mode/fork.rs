@@ -106,7 +106,7 @@ impl Fork {
             let body = exchange::whole(body, WHOLE, self.bounds.read_timeout).await?;
             Input::Whole(marshal::document(&head.headers, &body))
         } else {
-            Input::Stream(body, self.bounds.read_timeout)
+            Input::of(body, self.bounds.read_timeout).await?
         };
         let errors = (!self.settings.combine_output).then(|| self.settings.logs.lines("stderr"));
         let mut output = Output::new(self.bounds.temp.clone());

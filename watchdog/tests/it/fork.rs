@@ -26,11 +26,13 @@ fn an_empty_body_is_an_empty_input() {
 }
 
 #[test]
-fn a_thousand_headers_are_taken() {
+fn more_headers_are_taken_than_the_gateway_sends() {
     let watchdog = Watchdog::start(&[("fprocess", "env")]);
-    let headers = (0..990).map(|index| format!("X-H{index}: v\r\n")).collect::<Vec<_>>().concat();
+    let headers = (0..120).map(|index| format!("X-H{index}: v\r\n")).collect::<Vec<_>>().concat();
     let answer = watchdog.send("POST", "/", &headers, b"");
-    assert!(answer.status == 200 && answer.text().contains("Http_X_H989=v\n"), "{}", answer.status);
+    assert!(answer.status == 200 && answer.text().contains("Http_X_H119=v\n"), "{}", answer.status);
+    let headers = (0..150).map(|index| format!("X-H{index}: v\r\n")).collect::<Vec<_>>().concat();
+    assert_eq!(watchdog.send("POST", "/", &headers, b"").status, 431);
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_body_that_breaks_off_or_stalls_ends_the_handler() {
         shell("echo $$ > $TMPDIR/pid.new; mv $TMPDIR/pid.new $TMPDIR/pid; cat", &[("read_timeout", "300ms")]);
     let mut stream = watchdog.connect();
     stream
-        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nConnection: close\r\n\r\nabc")
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\nConnection: close\r\n\r\nabc")
         .unwrap();
     let answer = read_answer(stream);
     assert_eq!(
@@ -120,6 +122,17 @@ fn a_body_that_breaks_off_or_stalls_ends_the_handler() {
     );
     let pid = std::fs::read_to_string(watchdog.path("pid")).unwrap();
     until("the handler gone", || (!exists(&pid)).then_some(()));
+}
+
+#[test]
+fn a_short_body_that_stalls_starts_no_handler() {
+    let watchdog = shell("echo > $TMPDIR/up; cat", &[("read_timeout", "300ms")]);
+    let mut stream = watchdog.connect();
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nConnection: close\r\n\r\nabc")
+        .unwrap();
+    assert_eq!(read_answer(stream).status, 400);
+    assert!(!watchdog.path("up").exists());
 }
 
 #[test]

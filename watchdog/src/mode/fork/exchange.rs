@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body as _;
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -22,6 +23,9 @@ use crate::frame::Usage;
 use crate::inbound::{Broken, Inbound};
 use crate::mode::lines::Lines;
 use crate::output::{self, Output};
+
+/// What an empty pipe takes at once, if there are pages of the usual size: one of them may not be filled.
+pub(super) const PIPE: usize = 32 * 1024;
 
 /// Why there is no exit status and output.
 #[derive(Debug)]
@@ -151,24 +155,49 @@ pub(in crate::mode) async fn whole(
 }
 
 fn pipes(input: &Input, combine: bool) -> io::Result<(Descriptors, Pipes)> {
-    let (stdin, feed) = if input.is_empty() {
-        (OwnedFd::from(File::open("/dev/null")?), None)
+    let (stdin, feed) = stdin(input)?;
+    let (stdout, read) = outlet()?;
+    let (stderr, log) = if combine {
+        (stdout.try_clone()?, None)
     } else {
-        let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
-        (stdin, Some(Sender::from_owned_fd(feed)?))
+        let (stderr, log) = outlet()?;
+        (stderr, Some(log))
     };
-    let (read, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (log, stderr) = if combine {
-        (None, stdout.try_clone()?)
-    } else {
-        let (log, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
-        (Some(Receiver::from_owned_fd(log)?), stderr)
-    };
-    let pipes = Pipes { stdin: feed, stdout: Receiver::from_owned_fd(read)?, stderr: log };
-    Ok((Descriptors { stdin, stdout, stderr }, pipes))
+    Ok((Descriptors { stdin, stdout, stderr }, Pipes { stdin: feed, stdout: read, stderr: log }))
+}
+
+/// What the handler reads from, and where more of it goes. What fits the pipe is in it before the handler starts.
+fn stdin(input: &Input) -> io::Result<(OwnedFd, Option<Sender>)> {
+    if input.is_empty() {
+        return Ok((OwnedFd::from(File::open("/dev/null")?), None));
+    }
+    let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&feed, OFlags::NONBLOCK)?;
+    match input {
+        Input::Whole(bytes) if bytes.len() <= PIPE => {
+            rustix::io::write(&feed, bytes)?;
+            Ok((stdin, None))
+        }
+        _ => Ok((stdin, Some(Sender::from_owned_fd_unchecked(feed)?))),
+    }
+}
+
+/// What the handler writes to, and where it is read.
+fn outlet() -> io::Result<(OwnedFd, Receiver)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&read, OFlags::NONBLOCK)?;
+    Ok((write, Receiver::from_owned_fd_unchecked(read)?))
 }
 
 impl Input {
+    /// A short body is read before there is a process, so that a slow sender holds none.
+    pub(super) async fn of(body: Inbound, patience: Duration) -> Result<Self, Failure> {
+        match body.size_hint().exact() {
+            Some(length) if length <= PIPE as u64 => Ok(Self::Whole(whole(body, PIPE, patience).await?)),
+            _ => Ok(Self::Stream(body, patience)),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
@@ -180,6 +209,8 @@ impl Input {
 /// Writes the input until its end. A handler that does not read it is fine: the rest is read and thrown away.
 async fn feed(input: Input, mut stdin: Option<Sender>) -> Result<(), Failure> {
     match input {
+        // In the pipe already.
+        Input::Whole(_) if stdin.is_none() => {}
         Input::Whole(bytes) => write(&mut stdin, &bytes).await,
         Input::Stream(mut body, patience) => {
             while let Some(bytes) = body.next_part(patience).await? {

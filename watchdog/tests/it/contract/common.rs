@@ -168,7 +168,8 @@ fn row_4_1_header_limit_1_mib() {
 fn row_4_1_max_inflight_429() {
     let watchdog = shell("echo > $TMPDIR/up; cat", &[("max_inflight", "1")]);
     let mut running = watchdog.connect();
-    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nx";
+    let head =
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\nx\r\n";
     running.write_all(head.as_bytes()).unwrap();
     until("the first running", || watchdog.path("up").exists().then_some(()));
     let answer = watchdog.get("/");
@@ -177,7 +178,7 @@ fn row_4_1_max_inflight_429() {
     assert_eq!(answer.header("content-type"), Some("text/plain"));
     assert_eq!(answer.header("x-openfaas-internal"), Some("faas-middleware"));
     assert_eq!(watchdog.get("/_/health").status, 200, "not counted");
-    running.write_all(b"y").unwrap();
+    running.write_all(b"1\r\ny\r\n0\r\n\r\n").unwrap();
     assert_eq!(read_answer(running).text(), "xy");
     assert_eq!(watchdog.get("/").status, 200);
 }
