@@ -15,7 +15,7 @@ CARGO := cargo
 QUICK := $(CARGO_TARGET_DIR)/$(TARGET)/quick
 RELEASE := $(CARGO_TARGET_DIR)/$(TARGET)/release
 
-.PHONY: build run test lint bench bench-cluster bench-images soak images cluster-images cluster-install install cluster cluster-env cluster-load cluster-down clean help
+.PHONY: build run test lint bench bench-cluster bench-images soak fuzz images cluster-images cluster-install install cluster cluster-env cluster-load cluster-down clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -54,6 +54,17 @@ bench-images: build
 
 soak: ## the crash test, for long
 	FAAS_SOAK_ROUNDS=500 $(CARGO) test -p faas-e2e --test crash -- --nocapture
+
+FUZZ := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Ccodegen-units=1 -Cdebug-assertions=on
+FUZZ_SECONDS ?= 60
+
+fuzz: ## feed the watchdog's parsers with what a stranger could send, FUZZ_SECONDS each
+	@cd watchdog/fuzz && for target in frame environ; do \
+		found="$(CARGO_TARGET_DIR)/fuzz/found/$$target" && mkdir -p "$$found" && \
+		RUSTFLAGS="$(FUZZ)" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/fuzz" $(CARGO) run --quiet --release --target $(TARGET) \
+			--bin $$target -- -max_total_time=$(FUZZ_SECONDS) -artifact_prefix="$$found-" -verbosity=0 -print_final_stats=1 \
+			"$$found" corpus/$$target || exit 1; \
+	done
 
 images: build ## the platform's images and the runtimes', as OCI archives in bin/images/
 	deploy/images/build release faas fwatchdog python3 node binary

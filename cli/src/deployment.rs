@@ -130,7 +130,8 @@ mod tests {
         let files = vec![map(&[("B", "2"), ("C", "2"), ("D", "2")]), map(&[("C", "3"), ("D", "3")])];
         let flags = DeploymentFlags { env: texts(&["D=4", "E=5"]), ..DeploymentFlags::default() };
         let body = build_deployment(&function, &flags, "", files).unwrap();
-        let expect = [("A", "1"), ("B", "2"), ("C", "3"), ("D", "4"), ("E", "5"), ("worker_isolation", "exec")];
+        let expect =
+            [("A", "1"), ("B", "2"), ("C", "3"), ("D", "4"), ("E", "5"), ("worker_isolation", "exec")];
         assert_eq!(body.env_vars, map(&expect));
     }
 

@@ -1,4 +1,4 @@
-//! The body of an answer: bytes in memory, a spooled file, or what the handler's own server is still sending.
+//! The body of an answer: bytes in memory, a file, or what the handler or its own server is still sending.
 //!
 //! A file is read in pieces of 64 KiB, on the runtime's thread: it was just written and is in the page cache.
 
@@ -8,10 +8,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::mode::access::AccessLog;
 use crate::mode::http::relay::Relay;
+use crate::mode::streaming::Live;
 use crate::mode::worker::call::Rest;
 use crate::server::Held;
 
@@ -36,6 +38,8 @@ enum Source {
         left: u64,
     },
     Relay(Box<Relay>),
+    Live(Live),
+    Boxed(UnsyncBoxBody<Bytes, io::Error>),
     Call(Box<Rest>),
 }
 
@@ -68,6 +72,15 @@ impl Body {
         Self { _access: access, ..self }
     }
 
+    /// What a process writes, while it writes it.
+    pub(crate) fn live(live: Live) -> Self {
+        Self { source: Source::Live(live), _held: None, _access: None }
+    }
+
+    pub(crate) fn boxed(body: UnsyncBoxBody<Bytes, io::Error>) -> Self {
+        Self { source: Source::Boxed(body), _held: None, _access: None }
+    }
+
     /// Keeps `held` until this body is sent or given up.
     pub(crate) fn holding(self, held: Held) -> Self {
         Self { _held: Some(held), ..self }
@@ -91,6 +104,8 @@ impl HttpBody for Body {
             Source::File { left: 0, .. } => Poll::Ready(None),
             Source::File { file, left, .. } => Poll::Ready(Some(read_piece(file, left).map(Frame::data))),
             Source::Relay(relay) => relay.poll_frame(context),
+            Source::Live(live) => live.poll_frame(context),
+            Source::Boxed(body) => Pin::new(body).poll_frame(context),
             Source::Call(rest) => rest.poll_frame(context),
         }
     }
@@ -100,6 +115,8 @@ impl HttpBody for Body {
             Source::Whole(bytes) => bytes.is_empty(),
             Source::File { before, left, .. } => before.is_empty() && *left == 0,
             Source::Relay(relay) => relay.is_end_stream(),
+            Source::Live(_) => false,
+            Source::Boxed(body) => body.is_end_stream(),
             Source::Call(rest) => rest.is_end_stream(),
         }
     }
@@ -109,7 +126,8 @@ impl HttpBody for Body {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::File { before, left, .. } => SizeHint::with_exact(before.len() as u64 + *left),
             Source::Relay(relay) => relay.size_hint(),
-            Source::Call(_) => SizeHint::new(),
+            Source::Boxed(body) => body.size_hint(),
+            Source::Live(_) | Source::Call(_) => SizeHint::new(),
         }
     }
 }

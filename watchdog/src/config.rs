@@ -6,23 +6,25 @@
 //! Two dialects: the classic watchdog's (`mode` unset or `fork`), where only `true` is true and `exec_timeout` is off
 //! unless set; and of-watchdog's, where `1` is true as well and `exec_timeout` is 30s.
 
+mod forking;
+mod logs;
+mod worker;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use faas_api::parse_duration;
 
+pub(crate) use self::forking::Forking;
+pub(crate) use self::logs::Logs;
+pub(crate) use self::worker::{Isolation, Worker};
 use crate::Source;
 use crate::flags::Flags;
 use crate::lock;
 use crate::mode::http::upstream::Upstream;
-use crate::mode::lines::{Format, Lines};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// What `log_buffer_size=-1`, no limit, comes to: longer lines are cut in pieces.
-const LONGEST_LINE: usize = 16 * 1024 * 1024;
-/// More processes than any machine here has cores for.
-const MOST_WORKERS: usize = 64;
 
 /// Everything that decides how this replica runs.
 #[derive(Debug)]
@@ -63,11 +65,15 @@ pub(crate) enum Listen {
     Socket(PathBuf),
 }
 
-/// How requests reach the handler. The other modes of contract 4.3 are refused.
+/// How requests reach the handler. The Go library's `inproc` and what nobody knows are refused.
 #[derive(Debug)]
 pub(crate) enum Mode {
     Fork(Fork),
     Http(Http),
+    Serializing(Forking),
+    Streaming(Forking),
+    /// The folder whose files are served; there is no handler.
+    Static(PathBuf),
     Worker(Worker),
 }
 
@@ -81,6 +87,7 @@ pub(crate) struct Fork {
     pub(crate) marshal_request: bool,
     pub(crate) combine_output: bool,
     pub(crate) content_type: Option<String>,
+    pub(crate) logs: Logs,
 }
 
 /// One process that serves HTTP.
@@ -90,46 +97,6 @@ pub(crate) struct Http {
     pub(crate) buffer_body: bool,
     pub(crate) logs: Logs,
     pub(crate) ready_path: Option<String>,
-}
-
-/// Processes that speak the worker protocol.
-#[derive(Debug, Clone)]
-pub(crate) struct Worker {
-    pub(crate) isolation: Isolation,
-    /// Processes at a time; none: as many as it takes, within bounds.
-    pub(crate) count: Option<usize>,
-    /// For runtimes whose calls are processes.
-    pub(crate) stdio: Fork,
-    pub(crate) logs: Logs,
-}
-
-/// What calls have to themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    /// Nothing: processes take call after call.
-    Worker,
-    /// A process that is forked, or was started in advance.
-    Fork,
-    /// A process that is started for the call.
-    Exec,
-}
-
-/// How what handlers write is logged.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Logs {
-    prefix: bool,
-    /// Bytes of the longest line.
-    line: usize,
-    format: Format,
-    pub(crate) call_id: bool,
-}
-
-impl Logs {
-    /// For `stdout` or `stderr`.
-    pub(crate) fn lines(self, name: &'static str) -> Lines {
-        let Self { prefix: prefixed, line: longest, format, call_id } = self;
-        Lines { name, format, prefixed, call_id, longest }
-    }
 }
 
 /// This process's own arguments and environment.
@@ -197,6 +164,9 @@ impl Reader<'_> {
                 self.ones = true;
                 self.http().map(Mode::Http)
             }
+            Some("serializing") => self.forking().map(Mode::Serializing),
+            Some("streaming") => self.forking().map(Mode::Streaming),
+            Some("static") => Some(Mode::Static(self.static_path())),
             Some("worker") => {
                 self.ones = true;
                 self.worker().map(Mode::Worker)
@@ -208,7 +178,7 @@ impl Reader<'_> {
         }
     }
 
-    fn fork(&self) -> Fork {
+    fn fork(&mut self) -> Fork {
         Fork {
             write_debug: self.switch("write_debug", false),
             debug_headers: self.switch("debug_headers", false),
@@ -216,6 +186,7 @@ impl Reader<'_> {
             marshal_request: self.switch("marshal_request", false),
             combine_output: self.switch("combine_output", true),
             content_type: self.text("content_type"),
+            logs: self.logs(),
         }
     }
 
@@ -227,43 +198,6 @@ impl Reader<'_> {
 
     fn either(&self, one: &str, other: &str) -> bool {
         self.switch(one, false) || self.switch(other, false)
-    }
-
-    fn logs(&mut self) -> Logs {
-        let line = match self.text("log_buffer_size").as_deref() {
-            Some("-1") => LONGEST_LINE,
-            _ => self.number("log_buffer_size", 65536).clamp(1, LONGEST_LINE),
-        };
-        let format = match self.text("log_format").as_deref() {
-            None | Some("text") => Format::Text,
-            Some("json") => Format::Json,
-            Some(other) => {
-                self.problems.push(format!("log_format: {other:?}: expected text or json"));
-                Format::Text
-            }
-        };
-        let call_id = self.either("log_callid", "log_call_id");
-        Logs { prefix: self.switch("prefix_logs", true), line, format, call_id }
-    }
-
-    fn worker(&mut self) -> Option<Worker> {
-        let isolation = match self.text("worker_isolation").as_deref() {
-            None | Some("worker") => Isolation::Worker,
-            Some("fork") => Isolation::Fork,
-            Some("exec") => Isolation::Exec,
-            Some(other) => {
-                self.problems.push(format!("worker_isolation: {other:?}: expected worker, fork or exec"));
-                return None;
-            }
-        };
-        let count = self.text("worker_count").map(|text| {
-            let count = text.parse().ok().filter(|count| (1..=MOST_WORKERS).contains(count));
-            count.unwrap_or_else(|| {
-                self.problems.push(format!("worker_count: {text:?}: expected 1 to {MOST_WORKERS}"));
-                1
-            })
-        });
-        Some(Worker { isolation, count, stdio: self.fork(), logs: self.logs() })
     }
 
     fn upstream(&mut self) -> Option<Upstream> {
@@ -278,7 +212,8 @@ impl Reader<'_> {
 
     fn process(&mut self, mode: Option<&Mode>) -> String {
         let (process, missing) = match mode {
-            Some(Mode::Http(_) | Mode::Worker(_)) => (
+            Some(Mode::Static(_)) => return String::new(),
+            Some(Mode::Http(_) | Mode::Serializing(_) | Mode::Streaming(_) | Mode::Worker(_)) => (
                 self.text("function_process").or_else(|| self.text("fprocess")),
                 "provide a \"function_process\" or \"fprocess\" environmental variable for your function",
             ),
@@ -292,8 +227,9 @@ impl Reader<'_> {
 
     /// The checks that span variables; then the mode, or all problems.
     fn checked(&mut self, mode: Option<Mode>, write_timeout: Duration) -> Result<Mode, Vec<String>> {
-        if matches!(mode, Some(Mode::Http(_))) && write_timeout.is_zero() {
-            self.problems.push("write_timeout must be over zero in mode=http".to_owned());
+        if self.ones && write_timeout.is_zero() {
+            let mode = self.text("mode").unwrap_or_default();
+            self.problems.push(format!("write_timeout must be over zero in mode={mode}"));
         }
         for name in ["jwt_auth", "jwt_auth_local"] {
             if matches!(self.text(name).as_deref(), Some("true" | "1")) {

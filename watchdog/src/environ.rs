@@ -28,6 +28,14 @@ pub(crate) fn variables(head: &Parts, length: Option<u64>) -> Vec<(OsString, OsS
     variables
 }
 
+/// The same for of-watchdog's handlers, who learn neither length nor host.
+pub(crate) fn of_watchdog_variables(head: &Parts) -> Vec<(OsString, OsString)> {
+    let mut variables = variables(head, None);
+    let unknown = ["Http_ContentLength", "Http_Content_Length", "Http_Host"];
+    variables.retain(|(name, _)| !unknown.iter().any(|unknown| name == unknown));
+    variables
+}
+
 /// The first value of a header; the host has a rule of its own, and a header must not pose as a query that is not there.
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<(OsString, OsString)> {
     let value = headers.get(name).filter(|_| name != HOST && name != "query")?;

@@ -139,3 +139,74 @@ pub(crate) fn put(out: &mut Vec<u8>, kind: Kind, flags: u8, call: u32, parts: &[
         out.extend_from_slice(part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KINDS: [Kind; 8] =
+        [Kind::Hello, Kind::Head, Kind::Body, Kind::Abort, Kind::Ack, Kind::Log, Kind::Run, Kind::Exit];
+
+    fn any_frame() -> impl Strategy<Value = Frame> {
+        let payload = proptest::collection::vec(any::<u8>(), 0..300);
+        let parts = (proptest::sample::select(&KINDS), any::<u8>(), any::<u32>(), payload);
+        parts.prop_map(|(kind, flags, call, payload)| Frame { kind, flags, call, payload: payload.into() })
+    }
+
+    fn written(frames: &[Frame]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for Frame { kind, flags, call, payload } in frames {
+            let (first, second) = payload.split_at(payload.len() / 2);
+            put(&mut bytes, *kind, *flags, *call, &[first, second]);
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_however_it_is_cut(
+            frames in proptest::collection::vec(any_frame(), 0..8),
+            piece in 1_usize..700,
+        ) {
+            let (mut buffer, mut read) = (BytesMut::new(), Vec::new());
+            for bytes in written(&frames).chunks(piece) {
+                buffer.extend_from_slice(bytes);
+                while let Some(frame) = Frame::take(&mut buffer).unwrap() {
+                    read.push(frame);
+                }
+            }
+            prop_assert_eq!(read, frames);
+            prop_assert!(buffer.is_empty());
+        }
+
+        #[test]
+        fn usage_and_heads_come_off_whole(cpu in any::<u64>(), memory in any::<u64>(), head in "[ -~]{0,40}", body in "[ -~]{0,40}") {
+            let mut bytes = Vec::new();
+            let length = u32::try_from(head.len()).unwrap().to_be_bytes();
+            let parts: [&[u8]; 5] =
+                [&length, head.as_bytes(), body.as_bytes(), &cpu.to_be_bytes(), &memory.to_be_bytes()];
+            put(&mut bytes, Kind::Head, END | USAGE, 1, &parts);
+            let mut frame = Frame::take(&mut BytesMut::from(&bytes[..])).unwrap().unwrap();
+            let usage = Usage { cpu_micros: cpu, memory_bytes: memory };
+            prop_assert_eq!(frame.take_usage(), Ok(Some(usage)));
+            prop_assert_eq!(frame.take_usage(), Ok(None));
+            prop_assert_eq!(frame.split_head().unwrap(), head.as_bytes());
+            prop_assert_eq!(frame.payload, body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_is_told() {
+        for (bytes, expect) in [
+            (&b"\x02\0\0\0\0\x01\0\0\0"[..], Ok(None)),
+            (b"\0\0\0\0\0\x01\0\0\0\0", Err(Malformed::Kind(0))),
+            (b"\x09\0\0\0\0\x01\0\0\0\0", Err(Malformed::Kind(9))),
+            (b"\x03\0\0\0\0\x01\0\x20\0\x01", Err(Malformed::TooLarge(PAYLOAD + 1))),
+            (b"\x03\0\0\0\0\x01\0\x20\0\0", Ok(None)),
+        ] {
+            assert_eq!(Frame::take(&mut BytesMut::from(bytes)), expect, "{bytes:?}");
+        }
+    }
+}

@@ -20,6 +20,8 @@ const LINGER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Inbound {
     body: Option<Incoming>,
+    /// What [`Inbound::ask`] has read.
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
     /// The caller sends only when asked to, and has not been.
     waits: bool,
 }
@@ -27,29 +29,22 @@ pub(crate) struct Inbound {
 impl Inbound {
     pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
         let waits = request.headers().contains_key(EXPECT);
-        request.map(|body| Self { body: Some(body), waits })
+        request.map(|body| Self { body: Some(body), first: None, waits })
     }
-}
 
-/// Why a body has no end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Broken {
-    #[error("the request body did not go on in time")]
-    Stalled,
-    #[error("failed to read the request body: {0}")]
-    Read(hyper::Error),
-}
+    /// Lets a caller who waits to be asked begin, and waits until it has. An answer that begins before that would come
+    /// without the asking. Cancel safe.
+    pub(crate) async fn ask(&mut self, patience: Duration) -> Result<(), Broken> {
+        if self.waits {
+            self.first = within(patience, self.frame()).await?;
+        }
+        Ok(())
+    }
 
-impl Inbound {
     /// The next bytes, which have so long to come (zero: any time). Trailers are for nobody here. Cancel safe.
     pub(crate) async fn next_part(&mut self, patience: Duration) -> Result<Option<Bytes>, Broken> {
         loop {
-            let frame = if patience.is_zero() {
-                self.frame().await
-            } else {
-                timeout(patience, self.frame()).await.map_err(|_| Broken::Stalled)?
-            };
-            match frame.transpose().map_err(Broken::Read)? {
+            match within(patience, self.frame()).await?.transpose().map_err(Broken::Read)? {
                 None => return Ok(None),
                 Some(frame) => {
                     if let Ok(bytes) = frame.into_data() {
@@ -61,6 +56,22 @@ impl Inbound {
     }
 }
 
+async fn within<T>(patience: Duration, coming: impl Future<Output = T>) -> Result<T, Broken> {
+    if patience.is_zero() {
+        return Ok(coming.await);
+    }
+    timeout(patience, coming).await.map_err(|_| Broken::Stalled)
+}
+
+/// Why a body has no end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the request body did not go on in time")]
+    Stalled,
+    #[error("failed to read the request body: {0}")]
+    Read(hyper::Error),
+}
+
 impl Body for Inbound {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -70,6 +81,9 @@ impl Body for Inbound {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.waits = false;
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
         match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(context),
             None => Poll::Ready(None),
@@ -77,11 +91,13 @@ impl Body for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(body::Body::is_end_stream)
+        self.first.is_none() && self.body.as_ref().is_none_or(body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), body::Body::size_hint)
+        let left = self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), body::Body::size_hint);
+        let first = self.first.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+        left.exact().map_or(left, |exact| SizeHint::with_exact(exact + first as u64))
     }
 }
 

@@ -17,6 +17,9 @@ mod control;
 mod environ;
 mod flags;
 mod frame;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod inbound;
 mod limiter;

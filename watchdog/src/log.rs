@@ -2,6 +2,7 @@
 //!
 //! One write per line. A reader that stops reading stops us, as it does the peers; nothing is buffered or dropped.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::Write as _;
 
@@ -15,9 +16,19 @@ pub(crate) fn raw(bytes: &[u8]) {
     let _ = std::io::stderr().write_all(bytes);
 }
 
-/// The time, and a space.
+/// The time, and a space. Written out once a second.
 pub(crate) fn prefix() -> String {
-    jiff::Timestamp::now().strftime("%Y/%m/%d %H:%M:%S ").to_string()
+    thread_local! {
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let now = jiff::Timestamp::now();
+    LAST.with_borrow_mut(|(second, text)| {
+        if *second != now.as_second() {
+            *second = now.as_second();
+            *text = now.strftime("%Y/%m/%d %H:%M:%S ").to_string();
+        }
+        text.clone()
+    })
 }
 
 /// What `-version` prints and the log begins with.

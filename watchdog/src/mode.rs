@@ -2,12 +2,17 @@
 
 pub(crate) mod access;
 mod deadline;
+mod files;
 pub(crate) mod fork;
+mod forking;
 pub(crate) mod http;
 pub(crate) mod lines;
+mod serializing;
+pub(crate) mod streaming;
 pub(crate) mod worker;
 
 use std::future::pending;
+use std::io;
 use std::time::Duration;
 
 use faas_process::Spawner;
@@ -23,6 +28,9 @@ use crate::program::Program;
 pub(crate) enum Mode {
     Fork(fork::Fork),
     Http(http::Http),
+    Serializing(forking::Forking),
+    Streaming(forking::Forking),
+    Static(files::Files),
     Worker(worker::Worker),
 }
 
@@ -30,21 +38,31 @@ impl Mode {
     /// Starts what lives as long as the replica.
     pub(crate) async fn start(
         config: &Config,
-        program: Program,
+        program: Option<Program>,
         spawner: Spawner,
         metrics: &Metrics,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
+        // Absent in `static` only.
+        let program = program.ok_or_else(|| io::Error::other("no program"));
+        let forking = |settings: &config::Forking, program| forking::Forking {
+            settings: settings.clone(),
+            source: fork::Source::Exec { program, spawner: spawner.clone() },
+            bounds: config.into(),
+        };
         Ok(match &config.mode {
             config::Mode::Fork(settings) => {
-                let source = fork::Source::Exec { program, spawner };
+                let source = fork::Source::Exec { program: program?, spawner };
                 Self::Fork(fork::Fork::new(config.into(), settings.clone(), source))
             }
             config::Mode::Http(settings) => {
-                Self::Http(http::Http::start(config, settings.clone(), &program, &spawner).await?)
+                Self::Http(http::Http::start(config, settings.clone(), &program?, &spawner).await?)
             }
+            config::Mode::Serializing(settings) => Self::Serializing(forking(settings, program?)),
+            config::Mode::Streaming(settings) => Self::Streaming(forking(settings, program?)),
+            config::Mode::Static(folder) => Self::Static(files::Files::start(config, folder)?),
             config::Mode::Worker(settings) => {
                 let settings = settings.clone();
-                Self::Worker(worker::Worker::start(config, settings, program, spawner, metrics.clone()))
+                Self::Worker(worker::Worker::start(config, settings, program?, spawner, metrics.clone()))
             }
         })
     }
@@ -54,6 +72,9 @@ impl Mode {
             // Boxed: a connection's state would otherwise hold room for the largest mode.
             Self::Fork(fork) => Box::pin(fork.answer(request)).await,
             Self::Http(http) => Box::pin(http.answer(request)).await,
+            Self::Serializing(forking) => Box::pin(serializing::answer(forking, request)).await,
+            Self::Streaming(forking) => Box::pin(streaming::answer(forking, request)).await,
+            Self::Static(files) => Box::pin(files.answer(request)).await,
             Self::Worker(worker) => Box::pin(worker.answer(request)).await,
         }
     }
@@ -66,28 +87,27 @@ impl Mode {
     /// What the handler says of its readiness.
     pub(crate) async fn ready_answer(&self) -> Answer {
         match self {
-            Self::Fork(_) => answer::empty(StatusCode::OK),
             Self::Http(http) => http.ready_answer().await,
-            Self::Worker(worker) if worker.is_loaded() => answer::empty(StatusCode::OK),
-            Self::Worker(_) => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+            Self::Worker(worker) if !worker.is_loaded() => answer::empty(StatusCode::SERVICE_UNAVAILABLE),
+            _ => answer::empty(StatusCode::OK),
         }
     }
 
     /// Waits until requests can be answered; the error says why they never will be.
     pub(crate) async fn ready(&self, limit: Duration) -> Result<(), String> {
         match self {
-            Self::Fork(_) => Ok(()),
             Self::Http(http) => http.ready(limit).await,
             Self::Worker(worker) => worker.ready(limit).await,
+            _ => Ok(()),
         }
     }
 
     /// Resolves when no request can be answered any more, to the reason.
     pub(crate) async fn failed(&self, supervised: bool) -> String {
         match self {
-            Self::Fork(_) => pending().await,
             Self::Http(http) => http.failed(supervised).await,
             Self::Worker(worker) => worker.failed().await,
+            _ => pending().await,
         }
     }
 

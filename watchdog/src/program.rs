@@ -1,7 +1,12 @@
 //! The handler's command: split as the peers split it, its program found once.
 //!
+//! The peers split at every single space and know no quotes. Ours may be quoted where that changes nothing: a command
+//! that begins with a quote, and whose first word, quote and all, names no program. `quoting` says by which rules.
+//!
 //! An absolute program path keeps spawning on the fast way; looking in PATH for each request would also cost one
 //! failed exec per folder.
+
+mod quoting;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,20 +25,30 @@ pub(crate) struct Program {
     arguments: Vec<String>,
 }
 
-/// The program that a command names is not there.
+/// Why a command cannot be started.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("fprocess {name:?} was not found, or may not be executed, in {place}")]
-pub(crate) struct NotFound {
-    name: String,
-    place: String,
+pub(crate) enum Error {
+    #[error("fprocess {name:?} was not found, or may not be executed, in {place}")]
+    NotFound { name: String, place: String },
+    #[error("fprocess {command:?}: the {quote} is never closed")]
+    Unterminated { command: String, quote: char },
 }
 
 impl Program {
-    /// Splits on single spaces, without quoting, and finds the program. Relative names are relative to `folder`.
-    pub(crate) fn resolve(command: &str, search: Option<&str>, folder: &Path) -> Result<Self, NotFound> {
-        let mut words = command.split(' ').map(str::to_owned);
+    /// Splits, and finds the program. Relative names are relative to `folder`.
+    pub(crate) fn resolve(command: &str, search: Option<&str>, folder: &Path) -> Result<Self, Error> {
+        let plain = command.split(' ').map(str::to_owned).collect();
+        let find = |words| Self::find(words, search.unwrap_or(DEFAULT_PATH), folder);
+        match find(plain) {
+            Err(_) if command.starts_with(['\'', '"']) => find(quoting::split(command)?),
+            found => found,
+        }
+    }
+
+    fn find(words: Vec<String>, search: &str, folder: &Path) -> Result<Self, Error> {
+        let mut words = words.into_iter();
         let name = words.next().unwrap_or_default();
-        let path = find(&name, search.unwrap_or(DEFAULT_PATH), folder)?;
+        let path = find(&name, search, folder)?;
         Ok(Self { path, name, arguments: words.collect() })
     }
 
@@ -46,7 +61,7 @@ impl Program {
     }
 }
 
-fn find(name: &str, search: &str, folder: &Path) -> Result<PathBuf, NotFound> {
+fn find(name: &str, search: &str, folder: &Path) -> Result<PathBuf, Error> {
     let (candidates, place): (Vec<PathBuf>, String) = if name.contains('/') {
         (vec![folder.join(name)], folder.display().to_string())
     } else {
@@ -54,7 +69,7 @@ fn find(name: &str, search: &str, folder: &Path) -> Result<PathBuf, NotFound> {
         (folders.map(|part| folder.join(part).join(name)).collect(), format!("PATH {search}"))
     };
     let found = candidates.into_iter().find(|path| is_program(path));
-    found.ok_or_else(|| NotFound { name: name.to_owned(), place })
+    found.ok_or_else(|| Error::NotFound { name: name.to_owned(), place })
 }
 
 fn is_program(path: &Path) -> bool {
@@ -65,7 +80,7 @@ fn is_program(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn resolve(command: &str) -> Result<Program, NotFound> {
+    fn resolve(command: &str) -> Result<Program, Error> {
         Program::resolve(command, Some("/nonexistent:/bin"), Path::new("/bin"))
     }
 
@@ -83,6 +98,27 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_begins_with_a_quote_is_split_by_its_quotes() {
+        let program = resolve("'sh' -c  'a b' ").unwrap();
+        assert_eq!((program.name.as_str(), &program.arguments[..]), ("sh", &["-c".into(), "a b".into()][..]));
+        assert_eq!(
+            resolve("'/bin/sh").unwrap_err().to_string(),
+            "fprocess \"'/bin/sh\": the ' is never closed"
+        );
+    }
+
+    #[test]
+    fn a_quote_in_the_name_of_a_program_keeps_its_meaning() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("'run'");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = Program::resolve("'run' 'a b'", folder.path().to_str(), Path::new("/")).unwrap();
+        assert_eq!((program.path, &program.arguments[..]), (path, &["'a".into(), "b'".into()][..]));
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let message = |command| resolve(command).unwrap_err().to_string();
         assert_eq!(
@@ -90,7 +126,8 @@ mod tests {
             "fprocess \"nope\" was not found, or may not be executed, in PATH /nonexistent:/bin"
         );
         assert_eq!(message("./nope"), "fprocess \"./nope\" was not found, or may not be executed, in /bin");
-        assert!(resolve("").is_err());
+        assert!(message("'no pe' x").starts_with("fprocess \"no pe\" was not found"), "the quotes are read");
+        assert!(resolve("").is_err() && resolve("''").is_err());
         assert!(resolve("/etc/passwd").is_err(), "not executable");
         assert!(resolve("/bin").is_err(), "a folder");
     }

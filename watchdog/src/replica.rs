@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::config::{Config, Listen};
+use crate::config::{self, Config, Listen};
 use crate::control::{self, Control};
 use crate::limiter::Limiter;
 use crate::metrics::{self, Metrics};
@@ -56,9 +56,12 @@ pub(crate) fn run(config: Config) -> ExitCode {
     }
     let supervised = config.flags.supervised;
     let prepared = prepare(&config).inspect_err(|reason| tell(supervised, reason));
-    let lived = prepared
-        .map_err(Failure::Unable)
-        .and_then(|(program, runtime)| runtime.block_on(live(config, program)));
+    let lived = prepared.map_err(Failure::Unable).and_then(|(program, runtime)| {
+        let lived = runtime.block_on(live(config, program));
+        // A thread that waits for a file, on a pipe or a lost disk, must not hold the exit.
+        runtime.shutdown_background();
+        lived
+    });
     match lived {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Unable(reason)) => fail(&reason),
@@ -78,17 +81,18 @@ fn tell(supervised: bool, reason: &str) {
 }
 
 /// What needs no runtime: limits, the folder, the program.
-fn prepare(config: &Config) -> Result<(Program, tokio::runtime::Runtime), String> {
+fn prepare(config: &Config) -> Result<(Option<Program>, tokio::runtime::Runtime), String> {
     confine::enter(&config.flags)?;
     let folder = std::env::current_dir().map_err(|error| format!("no working directory: {error}"))?;
-    let program = Program::resolve(&config.process, config.search_path.as_deref(), &folder)
-        .map_err(|error| error.to_string())?;
+    let resolve = || Program::resolve(&config.process, config.search_path.as_deref(), &folder);
+    let needed = !matches!(config.mode, config::Mode::Static(_));
+    let program = needed.then(resolve).transpose().map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     Ok((program, runtime.map_err(|error| format!("cannot start: {error}"))?))
 }
 
 /// However it ends, nothing that it started stays.
-async fn live(config: Config, program: Program) -> Result<(), Failure> {
+async fn live(config: Config, program: Option<Program>) -> Result<(), Failure> {
     let supervised = config.flags.supervised;
     let (read, write) = (config.flags.read.clone(), config.flags.write.clone());
     let spawner = Spawner::start(Orphans::Reap, move || confine::restrict(&read, &write))
@@ -106,7 +110,7 @@ async fn live(config: Config, program: Program) -> Result<(), Failure> {
 
 impl Replica {
     /// Binds first: what cannot listen must not start a handler.
-    async fn start(config: Config, program: Program, spawner: Spawner) -> Result<Self, String> {
+    async fn start(config: Config, program: Option<Program>, spawner: Spawner) -> Result<Self, String> {
         let control =
             Control::open(config.flags.supervised).map_err(|error| format!("no supervisor: {error}"))?;
         // First of all: a SIGTERM before this would end us undrained.

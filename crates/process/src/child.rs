@@ -107,7 +107,7 @@ impl Spawned {
         })?;
         family.own().insert(pid.as_raw_nonzero().get());
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let leader = Leader { pid, pidfd, child, family: Arc::clone(family) };
+        let leader = Leader { pid, pidfd, child, family: Arc::clone(family), reaped: false };
         Ok(Self { leader, stdin, stdout, stderr })
     }
 }
@@ -119,6 +119,7 @@ struct Leader {
     pidfd: OwnedFd,
     child: std::process::Child,
     family: Arc<Family>,
+    reaped: bool,
 }
 
 impl Leader {
@@ -128,9 +129,9 @@ impl Leader {
     }
 
     fn finish(mut self) -> Option<Usage> {
-        self.try_wait().ok().flatten()?;
         self.let_go();
         let taken = self.child.try_wait4().ok()??.rusage;
+        self.reaped = true;
         Some(Usage { cpu: taken.utime + taken.stime, memory_bytes: taken.maxrss })
     }
 
@@ -151,12 +152,11 @@ impl Leader {
 impl Drop for Leader {
     /// What has not died at this instant is reaped as an orphan when it does.
     fn drop(&mut self) {
-        // Already finished: the number may be somebody else's.
-        if self.try_wait().is_err() {
-            return;
+        // Once reaped, the number may be somebody else's.
+        if !self.reaped {
+            self.let_go();
+            let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         }
-        self.let_go();
-        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
@@ -15,8 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 #[derive(Debug, Default)]
 pub(crate) struct Family {
     own: Mutex<HashSet<i32>>,
-    /// Held from before a process is made until it stands in `own`. True once no more may be made.
-    closed: Mutex<bool>,
+    /// Read from before a process is made until it stands in `own`. True once no more may be made.
+    closed: RwLock<bool>,
 }
 
 impl Family {
@@ -25,9 +25,19 @@ impl Family {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Held by whoever spawns. Locked before `own`.
+    pub(crate) fn spawning(&self) -> RwLockReadGuard<'_, bool> {
+        self.closed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// While this is held nothing is spawned, so every child that is not in `own` is an orphan. Locked before `own`.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, bool> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> RwLockWriteGuard<'_, bool> {
+        self.closed.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nothing is spawned.
+    pub(crate) fn close(&self) {
+        *self.lock() = true;
     }
 }
 

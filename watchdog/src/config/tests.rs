@@ -1,7 +1,9 @@
 //! One row per variable: unset, set, and set to what nobody can read.
 
 use std::collections::HashMap;
+use std::path::Path;
 
+use super::logs::LONGEST_LINE;
 use super::*;
 
 struct Variables(HashMap<String, String>);
@@ -103,6 +105,33 @@ fn of_watchdogs_dialect_takes_one_too() {
 }
 
 #[test]
+fn the_modes_of_of_watchdog_share_their_defaults() {
+    for mode in ["serializing", "streaming"] {
+        let forking = |text: &str| match read(&format!("mode={mode};{text}")).unwrap().mode {
+            Mode::Serializing(forking) | Mode::Streaming(forking) => forking,
+            _ => panic!("another mode"),
+        };
+        let defaults = forking("");
+        assert!(defaults.cgi_headers && defaults.logs.prefix && defaults.logs.line == 65536);
+        assert_eq!(defaults.content_type, "application/octet-stream");
+        let set = forking("content_type=text/css;prefix_logs=0;log_buffer_size=-1;cgi_headers=1");
+        assert!(set.cgi_headers && !set.logs.prefix && set.logs.line == LONGEST_LINE);
+        assert_eq!(set.content_type, "text/css");
+        let config = read(&format!("mode={mode};function_process=wc")).unwrap();
+        assert_eq!((config.process.as_str(), config.exec_timeout), ("wc", Duration::from_secs(30)));
+    }
+}
+
+#[test]
+fn files_need_a_folder_and_no_process() {
+    for (text, folder) in [("", "/home/app/public"), ("static_path=/srv", "/srv")] {
+        let config = read(&format!("fprocess=;mode=static;suppress_lock=1;{text}")).unwrap();
+        assert!(matches!(&config.mode, Mode::Static(path) if path == Path::new(folder)), "{:?}", config.mode);
+        assert!(config.suppress_lock && config.process.is_empty());
+    }
+}
+
+#[test]
 fn the_longest_line_is_bounded_even_without_a_limit() {
     for (value, expect) in [("100", 100), ("-1", LONGEST_LINE), ("0", 1), ("many", 65536), ("", 65536)] {
         assert_eq!(http(&format!("log_buffer_size={value}")).logs.line, expect, "{value}");
@@ -162,9 +191,12 @@ fn what_makes_starting_pointless_is_said_at_once() {
             &["upstream_url \"ftp://a\": expected http://ADDRESS:PORT or unix:/PATH"],
         ),
         ("mode=afterburn", &["unknown watchdog mode: afterburn"]),
-        ("mode=streaming;port=x", &["unknown watchdog mode: streaming", "port: \"x\" is not a port number"]),
+        ("mode=inproc;port=x", &["unknown watchdog mode: inproc", "port: \"x\" is not a port number"]),
         ("port=70000", &["port: \"70000\" is not a port number"]),
         ("jwt_auth=true", &["jwt_auth is not supported by this watchdog: unset it"]),
+        ("mode=streaming;jwt_auth_local=1", &["jwt_auth_local is not supported by this watchdog: unset it"]),
+        ("mode=static;write_timeout=0", &["write_timeout must be over zero in mode=static"]),
+        ("mode=serializing;content_type=\u{1}", &["content_type: \"\\u{1}\" cannot stand in a header"]),
         ("mode=http;upstream_url=unix:/s;write_timeout=0", &["write_timeout must be over zero in mode=http"]),
     ] {
         assert_eq!(read(text).unwrap_err(), problems, "{text}");

@@ -51,6 +51,15 @@ fn an_unknown_length_is_minus_one_and_its_encoding_is_told() {
 }
 
 #[test]
+fn of_watchdogs_handlers_learn_neither_length_nor_host() {
+    let request = Request::post("/a?b").header("host", "h").header("content-length", "5").header("x-a", "1");
+    let pairs = of_watchdog_variables(&request.body(()).unwrap().into_parts().0);
+    let mut names: Vec<_> = pairs.into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["Http_Method", "Http_Path", "Http_Query", "Http_X_A"]);
+}
+
+#[test]
 fn an_empty_query_is_left_out() {
     for uri in ["/", "/?"] {
         let expect = ["Http_ContentLength", "Http_Content_Length", "Http_Host", "Http_Method", "Http_Path"];

@@ -1,19 +1,21 @@
 //! One process per request: the classic watchdog.
 //!
 //! The body streams to standard input while output is gathered. A handler may ignore its input, close it, or exit
-//! early. Once it has exited, whoever still holds its pipes (a grandchild) has [`GRACE`] to let go; then its group is
-//! killed and the answer sent. Over its time, over its output limit, or without a client any more, the group is killed
-//! at once: dropping the child does it.
+//! early. Once it has exited, whoever still holds its pipes (a grandchild) has [`GRACE`] to let go (`outlet`); then its
+//! group is killed and the answer sent. Over its time, over its output limit, or without a client any more, it is
+//! killed at once: dropping the child does it.
 //!
-//! Bounded: output as `output` says; a body for `marshal_request` at [`MARSHALLED`], beyond that 413.
+//! Bounded: output as `output` says; a body for `marshal_request` at [`WHOLE`], beyond that 413.
 
-mod exchange;
+pub(super) mod exchange;
 mod marshal;
+pub(super) mod outlet;
 mod source;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use faas_api::format_duration;
@@ -22,10 +24,11 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 
-use self::exchange::{Ended, Failure, Input};
+use self::exchange::{Failure, Input, Running, within};
 pub(crate) use self::source::Source;
 use crate::answer::{self, Answer, Side, describe_exit};
 use crate::config::{self, Config};
+use crate::frame::Usage;
 use crate::inbound::Inbound;
 use crate::log;
 use crate::output::Output;
@@ -34,7 +37,7 @@ use crate::{environ, server};
 /// How long pipes may stay open after the handler itself has exited.
 const GRACE: Duration = Duration::from_secs(1);
 /// The largest body that is held as a whole.
-const MARSHALLED: usize = 64 * 1024 * 1024;
+pub(super) const WHOLE: usize = 64 * 1024 * 1024;
 
 /// Forks handlers.
 pub(crate) struct Fork {
@@ -43,12 +46,19 @@ pub(crate) struct Fork {
     source: Source,
 }
 
+/// How a process ended, and what it wrote.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) output: Output,
+    pub(super) usage: Option<Usage>,
+}
+
 /// What every call is bounded by, and where large output goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     pub(super) exec_timeout: Duration,
     pub(super) read_timeout: Duration,
-    temp: PathBuf,
+    pub(super) temp: PathBuf,
 }
 
 impl From<&Config> for Bounds {
@@ -72,7 +82,7 @@ impl Fork {
         self.log_request(&head);
         match self.run(&head, body).await {
             Ok(ended) => self.finish(&head, ended, start.elapsed()),
-            Err(failure) => self.refuse(failure),
+            Err(failure) => Self::refuse(failure, self.bounds.exec_timeout),
         }
     }
 
@@ -83,11 +93,7 @@ impl Fork {
         } else {
             Vec::new()
         };
-        let running = self.exchange(variables, head, body);
-        if self.bounds.exec_timeout.is_zero() {
-            return running.await;
-        }
-        tokio::time::timeout(self.bounds.exec_timeout, running).await.unwrap_or(Err(Failure::Timeout))
+        within(self.bounds.exec_timeout, self.exchange(variables, head, body)).await
     }
 
     async fn exchange(
@@ -97,12 +103,16 @@ impl Fork {
         body: Inbound,
     ) -> Result<Ended, Failure> {
         let input = if self.settings.marshal_request {
-            Input::Whole(marshal::marshal(head, body, MARSHALLED).await?)
+            let body = exchange::whole(body, WHOLE, self.bounds.read_timeout).await?;
+            Input::Whole(marshal::document(&head.headers, &body))
         } else {
-            Input::Stream(body, self.bounds.read_timeout)
+            Input::of(body, self.bounds.read_timeout).await?
         };
-        let output = Output::new(self.bounds.temp.clone());
-        exchange::run(&self.source, variables, input, output, self.settings.combine_output).await
+        let errors = (!self.settings.combine_output).then(|| self.settings.logs.lines("stderr"));
+        let mut output = Output::new(self.bounds.temp.clone());
+        let running = Running::start(&self.source, variables, input, errors).await?;
+        let (status, usage) = running.finish(&mut output).await?;
+        Ok(Ended { status, output, usage })
     }
 
     fn finish(&self, head: &Parts, ended: Ended, elapsed: Duration) -> Answer {
@@ -115,7 +125,12 @@ impl Fork {
         };
         let body = match output.into_body(&before) {
             Ok(body) => body,
-            Err(error) => return self.refuse(Failure::Output(crate::output::Error::Spool(error))),
+            Err(error) => {
+                return Self::refuse(
+                    Failure::Output(crate::output::Error::Spool(error)),
+                    self.bounds.exec_timeout,
+                );
+            }
         };
         let mut answer = answer::with_body(code, body);
         if !status.success() {
@@ -138,17 +153,18 @@ impl Fork {
         }
     }
 
-    fn refuse(&self, failure: Failure) -> Answer {
+    /// The answer to a request that got no exit status; `limit` is for the reason.
+    pub(super) fn refuse(failure: Failure, limit: Duration) -> Answer {
         use StatusCode as Code;
         let (status, body, side, reason) = match failure {
             Failure::Timeout => {
-                let reason = format!("no answer within {}", format_duration(self.bounds.exec_timeout));
+                let reason = format!("no answer within {}", format_duration(limit));
                 log::line(format_args!("Killed process: {reason}"));
                 (Code::REQUEST_TIMEOUT, "Killed process.".to_owned(), Side::Handler, reason)
             }
             Failure::Body(reason) => (Code::BAD_REQUEST, reason.clone(), Side::Client, reason),
             Failure::BodyTooLarge => {
-                let reason = "request body above 64 MiB cannot be marshalled".to_owned();
+                let reason = "request body above 64 MiB".to_owned();
                 (Code::PAYLOAD_TOO_LARGE, reason.clone(), Side::Client, reason)
             }
             Failure::Output(crate::output::Error::TooLarge) => {
@@ -156,7 +172,7 @@ impl Fork {
                 (Code::INTERNAL_SERVER_ERROR, format!("{reason}\n"), Side::Handler, reason)
             }
             Failure::Output(error) => internal(&error),
-            Failure::Spawn(error) if self.settings.cgi_headers && is_too_large(&error) => {
+            Failure::Spawn(error) if is_too_large(&error) => {
                 let reason = "headers too large for a process".to_owned();
                 (Code::REQUEST_HEADER_FIELDS_TOO_LARGE, format!("{reason}\n"), Side::Client, reason)
             }

@@ -6,8 +6,8 @@
 //! that gave no answer, 400 a body that broke off.
 
 pub(crate) mod call;
-mod head;
-mod hello;
+pub(crate) mod head;
+pub(crate) mod hello;
 mod launch;
 mod link;
 pub(crate) mod pool;

@@ -81,3 +81,21 @@ fn handlers_cannot_signal_what_is_outside() {
         assert_eq!(answer.status, 500, "{answer:?}");
     }
 }
+
+#[test]
+fn files_are_served_under_the_same_confinement() {
+    let folder = tempfile::tempdir().unwrap();
+    let (public, secret) = (folder.path().join("public"), folder.path().join("secret"));
+    std::fs::create_dir(&public).unwrap();
+    std::fs::write(public.join("open"), "readable").unwrap();
+    std::fs::write(&secret, "hidden").unwrap();
+    std::os::unix::fs::symlink(&secret, public.join("link")).unwrap();
+    // Its lock file is in a folder that it may not write to.
+    let variables = [("mode", "static"), ("static_path", text(&public)), ("suppress_lock", "true")];
+    let watchdog = Watchdog::ready(&variables, &["--read", text(&public)]);
+    assert_eq!(watchdog.get("/open").text(), "readable");
+    if has_landlock() {
+        let denied = watchdog.get("/link");
+        assert_eq!((denied.status, denied.text()), (403, "403 Forbidden\n"));
+    }
+}

@@ -45,6 +45,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// One without a body.
+    fn bare(head: String) -> Self {
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+        Self { status: head[9..12].parse().unwrap(), head, body: Vec::new() }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
@@ -124,7 +130,8 @@ impl Watchdog {
         let mut watchdog = Self::spawn(command, Place::Port(0), None, folder);
         let port = watchdog.logged("Listening on port: ").parse().unwrap();
         watchdog.place = Place::Port(port);
-        watchdog.logged("Writing lock-file to: ");
+        let served = ["Writing lock-file to: ", "\"suppress_lock\" is enabled"];
+        until("it serves", || served.iter().any(|line| watchdog.log().contains(line)).then_some(()));
         watchdog
     }
 
@@ -209,11 +216,7 @@ impl Watchdog {
 
     pub(crate) fn connect(&self) -> Box<dyn Stream> {
         match &self.place {
-            Place::Port(port) => {
-                let stream = TcpStream::connect(("127.0.0.1", *port)).unwrap();
-                stream.set_read_timeout(Some(LIMIT)).unwrap();
-                Box::new(stream)
-            }
+            Place::Port(_) => Box::new(self.tcp()),
             Place::Socket(path) => {
                 let stream = UnixStream::connect(path).unwrap();
                 stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -236,8 +239,31 @@ impl Watchdog {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// A connection whose halves can be used at the same time.
+    pub(crate) fn tcp(&self) -> TcpStream {
+        let Place::Port(port) = &self.place else { unreachable!("only of one that listens on a port") };
+        let stream = TcpStream::connect(("127.0.0.1", *port)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream
+    }
+
     pub(crate) fn get(&self, target: &str) -> Answer {
         self.send("GET", target, "", b"")
+    }
+
+    /// Only the head is sent back; its length says nothing of what follows.
+    pub(crate) fn head(&self, target: &str) -> Answer {
+        let head = self.raw(&format!("HEAD {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
+        Answer::bare(head)
+    }
+
+    /// What comes back for these bytes, as it is, until the connection ends or breaks.
+    pub(crate) fn raw(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
     }
 
     pub(crate) fn post(&self, body: &[u8]) -> Answer {

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that cannot go on has failed its test")]
 
+mod bodies;
 mod confinement;
+mod contract;
 mod fork;
 mod fork_server;
+mod forking;
 mod function;
 mod harness;
 mod http;

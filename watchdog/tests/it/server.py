@@ -5,6 +5,8 @@ import socketserver
 import sys
 import threading
 
+released = threading.Event()
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -66,6 +68,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/log":
             print("to stdout", flush=True)
             print("to stderr", file=sys.stderr, flush=True)
+            self.answer(200, b"")
+        elif path == "/redirect":
+            self.answer(302, b"elsewhere", Location="/echo")
+        elif path == "/late":
+            print("late", flush=True)
+            released.wait()
+            self.answer(200, b"late")
+        elif path == "/release":
+            released.set()
             self.answer(200, b"")
         elif path == "/not-ready":
             self.answer(418, b"warming up")

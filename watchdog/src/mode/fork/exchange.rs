@@ -8,23 +8,28 @@ use std::pin::pin;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::Body as _;
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::GRACE;
-use super::source::{Descriptors, Source};
+use super::outlet::Outlet;
+use super::source::{Descriptors, Source, Started};
 use crate::frame::Usage;
 use crate::inbound::{Broken, Inbound};
-use crate::mode::lines::{Format, Lines};
+use crate::mode::lines::Lines;
 use crate::output::{self, Output};
+
+/// What an empty pipe takes at once, if there are pages of the usual size: one of them may not be filled.
+pub(super) const PIPE: usize = 32 * 1024;
 
 /// Why there is no exit status and output.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(in crate::mode) enum Failure {
     Timeout,
     /// The client's body broke off; the text says how.
     Body(String),
@@ -36,14 +41,6 @@ pub(super) enum Failure {
     Unavailable(String),
 }
 
-/// How a process ended, and what it wrote.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: ExitStatus,
-    pub(super) output: Output,
-    pub(super) usage: Option<Usage>,
-}
-
 impl From<Broken> for Failure {
     fn from(broken: Broken) -> Self {
         Self::Body(broken.to_string())
@@ -52,10 +49,30 @@ impl From<Broken> for Failure {
 
 /// What the handler reads.
 #[derive(Debug)]
-pub(super) enum Input {
+pub(in crate::mode) enum Input {
     Whole(Bytes),
     /// The caller's body, each part of which has so long to come (zero: any time).
     Stream(Inbound, Duration),
+}
+
+/// Where the handler's output goes.
+pub(in crate::mode) trait Sink {
+    /// Takes all of it.
+    async fn read_from(&mut self, pipe: &mut Outlet) -> Result<(), output::Error>;
+}
+
+impl Sink for Output {
+    async fn read_from(&mut self, pipe: &mut Outlet) -> Result<(), output::Error> {
+        Self::read_from(self, pipe).await
+    }
+}
+
+/// A handler that was started for one request. Dropping this kills it and its group.
+pub(in crate::mode) struct Running {
+    process: Started,
+    pipes: Pipes,
+    input: Input,
+    errors: Option<Lines>,
 }
 
 /// Our ends of a handler's pipes.
@@ -66,57 +83,121 @@ struct Pipes {
     stderr: Option<Receiver>,
 }
 
-/// Starts, feeds, gathers and waits. Dropping this kills the process and its group.
-pub(super) async fn run(
-    source: &Source,
-    variables: Vec<(OsString, OsString)>,
-    input: Input,
-    mut output: Output,
-    combine: bool,
-) -> Result<Ended, Failure> {
-    let (descriptors, pipes) = pipes(&input, combine).map_err(Failure::Spawn)?;
-    let mut running = source.start(variables, descriptors).await?;
-    let Pipes { stdin, mut stdout, stderr } = pipes;
-    let (status, usage) = {
+impl Running {
+    /// Starts a process. Standard error is logged as `errors` says, or goes where standard output goes.
+    pub(in crate::mode) async fn start(
+        source: &Source,
+        variables: Vec<(OsString, OsString)>,
+        input: Input,
+        errors: Option<Lines>,
+    ) -> Result<Self, Failure> {
+        let (descriptors, pipes) = pipes(&input, errors.is_none()).map_err(Failure::Spawn)?;
+        let process = source.start(variables, descriptors).await?;
+        Ok(Self { process, pipes, input, errors })
+    }
+
+    /// Feeds, gathers and waits. What the handler has written is taken to the end, however slow the sink.
+    pub(in crate::mode) async fn finish(
+        self,
+        output: &mut impl Sink,
+    ) -> Result<(ExitStatus, Option<Usage>), Failure> {
+        let Self { mut process, pipes: Pipes { stdin, stdout, stderr }, input, errors } = self;
+        let (exit, gone) = watch::channel(false);
+        let mut stdout = Outlet::new(stdout, gone.clone());
+        let stderr = stderr.map(|pipe| Outlet::new(pipe, gone));
         let mut feeding = pin!(feed(input, stdin));
-        let mut gathering = pin!(gather(&mut output, &mut stdout, stderr));
+        let mut gathering = pin!(gather(output, &mut stdout, stderr.zip(errors)));
         let (mut fed, mut gathered) = (false, false);
-        let exited = loop {
+        let (status, usage) = loop {
             tokio::select! {
-                exited = running.exited() => break exited.map_err(Failure::Wait)?,
+                exited = process.exited() => break exited.map_err(Failure::Wait)?,
                 result = gathering.as_mut(), if !gathered => { result?; gathered = true; }
                 result = feeding.as_mut(), if !fed => { result?; fed = true; }
             }
         };
-        // A grandchild may hold the output open; what it has not written by then is lost.
-        if !gathered && let Ok(result) = timeout(GRACE, gathering).await {
-            result?;
+        exit.send_replace(true);
+        if !gathered {
+            gathering.await?;
         }
-        exited
-    };
-    let usage = running.finish().or(usage);
-    Ok(Ended { status, output, usage })
+        Ok((status, process.finish().or(usage)))
+    }
+}
+
+/// Ends what runs for longer than `limit` (zero: however long).
+pub(in crate::mode) async fn within<T>(
+    limit: Duration,
+    running: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    if limit.is_zero() {
+        return running.await;
+    }
+    timeout(limit, running).await.unwrap_or(Err(Failure::Timeout))
+}
+
+/// Reads a body into memory, up to `limit` bytes.
+pub(in crate::mode) async fn whole(
+    mut body: Inbound,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Failure> {
+    let limit = limit as u64;
+    if body.size_hint().lower() > limit {
+        return Err(Failure::BodyTooLarge);
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(part) = body.next_part(patience).await? {
+        if (bytes.len() + part.len()) as u64 > limit {
+            return Err(Failure::BodyTooLarge);
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
 }
 
 fn pipes(input: &Input, combine: bool) -> io::Result<(Descriptors, Pipes)> {
-    let (stdin, feed) = if input.is_empty() {
-        (OwnedFd::from(File::open("/dev/null")?), None)
+    let (stdin, feed) = stdin(input)?;
+    let (stdout, read) = outlet()?;
+    let (stderr, log) = if combine {
+        (stdout.try_clone()?, None)
     } else {
-        let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
-        (stdin, Some(Sender::from_owned_fd(feed)?))
+        let (stderr, log) = outlet()?;
+        (stderr, Some(log))
     };
-    let (read, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (log, stderr) = if combine {
-        (None, stdout.try_clone()?)
-    } else {
-        let (log, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
-        (Some(Receiver::from_owned_fd(log)?), stderr)
-    };
-    let pipes = Pipes { stdin: feed, stdout: Receiver::from_owned_fd(read)?, stderr: log };
-    Ok((Descriptors { stdin, stdout, stderr }, pipes))
+    Ok((Descriptors { stdin, stdout, stderr }, Pipes { stdin: feed, stdout: read, stderr: log }))
+}
+
+/// What the handler reads from, and where more of it goes. What fits the pipe is in it before the handler starts.
+fn stdin(input: &Input) -> io::Result<(OwnedFd, Option<Sender>)> {
+    if input.is_empty() {
+        return Ok((OwnedFd::from(File::open("/dev/null")?), None));
+    }
+    let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&feed, OFlags::NONBLOCK)?;
+    match input {
+        Input::Whole(bytes) if bytes.len() <= PIPE => {
+            rustix::io::write(&feed, bytes)?;
+            Ok((stdin, None))
+        }
+        _ => Ok((stdin, Some(Sender::from_owned_fd_unchecked(feed)?))),
+    }
+}
+
+/// What the handler writes to, and where it is read.
+fn outlet() -> io::Result<(OwnedFd, Receiver)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&read, OFlags::NONBLOCK)?;
+    Ok((write, Receiver::from_owned_fd_unchecked(read)?))
 }
 
 impl Input {
+    /// A short body is read before there is a process, so that a slow sender holds none.
+    pub(super) async fn of(body: Inbound, patience: Duration) -> Result<Self, Failure> {
+        match body.size_hint().exact() {
+            Some(length) if length <= PIPE as u64 => Ok(Self::Whole(whole(body, PIPE, patience).await?)),
+            _ => Ok(Self::Stream(body, patience)),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
@@ -128,6 +209,8 @@ impl Input {
 /// Writes the input until its end. A handler that does not read it is fine: the rest is read and thrown away.
 async fn feed(input: Input, mut stdin: Option<Sender>) -> Result<(), Failure> {
     match input {
+        // In the pipe already.
+        Input::Whole(_) if stdin.is_none() => {}
         Input::Whole(bytes) => write(&mut stdin, &bytes).await,
         Input::Stream(mut body, patience) => {
             while let Some(bytes) = body.next_part(patience).await? {
@@ -147,12 +230,14 @@ async fn write(stdin: &mut Option<Sender>, bytes: &[u8]) {
 }
 
 /// Reads the output until its end; what goes to a standard error of its own is logged.
-async fn gather(output: &mut Output, stdout: &mut Receiver, stderr: Option<Receiver>) -> Result<(), Failure> {
-    let (format, longest) = (Format::Text, 64 * 1024);
-    let log = Lines { name: "stderr", format, prefixed: true, call_id: false, longest };
+async fn gather(
+    output: &mut impl Sink,
+    stdout: &mut Outlet,
+    stderr: Option<(Outlet, Lines)>,
+) -> Result<(), Failure> {
     let logging = async {
-        if let Some(pipe) = stderr {
-            log.copy(pipe).await;
+        if let Some((pipe, lines)) = stderr {
+            lines.copy(pipe).await;
         }
         Ok(())
     };

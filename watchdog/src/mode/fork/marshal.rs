@@ -5,14 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::header::HeaderMap;
-use hyper::http::request::Parts;
 use serde::Serialize;
 
-use super::Failure;
 use crate::environ::canonical;
-use crate::inbound::Inbound;
 
 #[derive(Serialize)]
 struct Document {
@@ -25,19 +21,8 @@ struct Raw {
     raw: String,
 }
 
-/// Reads the whole body, up to `limit` bytes, and writes the document.
-pub(super) async fn marshal(head: &Parts, body: Inbound, limit: usize) -> Result<Bytes, Failure> {
-    let body = Limited::new(body, limit).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            Failure::BodyTooLarge
-        } else {
-            Failure::Body(format!("failed to read the request body: {error}"))
-        }
-    })?;
-    Ok(document(&head.headers, &body.to_bytes()))
-}
-
-fn document(headers: &HeaderMap, body: &[u8]) -> Bytes {
+/// Writes the document.
+pub(super) fn document(headers: &HeaderMap, body: &[u8]) -> Bytes {
     let mut header: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers.iter().filter(|(name, _)| *name != hyper::header::HOST) {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

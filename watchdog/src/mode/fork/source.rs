@@ -33,7 +33,7 @@ pub(super) struct Descriptors {
 }
 
 /// A process at work. Dropping it kills the process and its group.
-pub(super) enum Running {
+pub(super) enum Started {
     Child(Child),
     Leased(Lease),
 }
@@ -44,19 +44,19 @@ impl Source {
         &self,
         variables: Vec<(OsString, OsString)>,
         descriptors: Descriptors,
-    ) -> Result<Running, Failure> {
+    ) -> Result<Started, Failure> {
         let Descriptors { stdin, stdout, stderr } = descriptors;
         match self {
             Self::Exec { program, spawner } => {
                 let mut command = program.command();
                 command.envs(variables).stdin(stdin).stdout(stdout).stderr(stderr);
-                spawner.spawn(command).await.map(Running::Child).map_err(Failure::Spawn)
+                spawner.spawn(command).await.map(Started::Child).map_err(Failure::Spawn)
             }
             Self::Pool(pool) => {
                 let lease = pool.lease(None).await;
                 let mut lease = lease.map_err(|unavailable| Failure::Unavailable(unavailable.0))?;
                 lease.send(Kind::Run, 0, &[&join(&variables)], vec![stdin, stdout, stderr]);
-                Ok(Running::Leased(lease))
+                Ok(Started::Leased(lease))
             }
         }
     }
@@ -67,7 +67,7 @@ fn join(variables: &[(OsString, OsString)]) -> Vec<u8> {
     entries.collect::<Vec<_>>().join(&b'\0')
 }
 
-impl Running {
+impl Started {
     /// Waits until the process has exited; others of its group may live on. Cancel safe.
     pub(super) async fn exited(&mut self) -> io::Result<(ExitStatus, Option<Usage>)> {
         match self {
