@@ -81,36 +81,25 @@ fn an_image_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_handler_that_does_not_import_says_so_in_fork_mode() {
+fn a_handler_that_does_not_import_says_so_in_every_template() {
     let platform = Platform::start();
     let faas = platform.login();
-    faas.run(&["new", "--lang", "python3", "broken"]).success();
-    platform.write("broken/handler.py", "import not_there\n\ndef handle(req):\n    return req\n");
-    faas.run(&["up", "-f", "broken.yml"]).success();
-    let answer = platform.http().post("/function/broken", b"");
-    assert_eq!(answer.status, 500);
-    assert!(answer.text().starts_with("exit status 1\n"), "{}", answer.text());
-    assert!(answer.text().contains("ModuleNotFoundError"), "{}", answer.text());
-    assert!(answer.header("x-faas-fault").starts_with("handler"), "{:?}", answer.headers);
-}
-
-#[test]
-fn a_handler_that_does_not_import_says_so_in_http_mode() {
-    let platform = Platform::start();
-    let faas = platform.login();
-    faas.run(&["new", "--lang", "python3-http", "broken"]).success();
-    platform.write("broken/handler.py", "import not_there\n");
-    faas.run(&["up", "-f", "broken.yml"]).success();
-    let answer = platform.http().post("/function/broken", b"");
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert!(answer.header("x-faas-fault").starts_with("handler"), "{:?}", answer.headers);
-    wait_for("the traceback in the logs", || {
-        let logs = faas.run(&["logs", "broken", "--tail=false"]).success();
-        logs.contains("ModuleNotFoundError").then_some(())
-    });
-    let described = faas.run(&["describe", "broken"]).success();
-    assert!(described.contains("Not Ready"), "{described}");
-    assert!(described.contains("ModuleNotFoundError"), "{described}");
+    for (template, file) in
+        [("python3", "handler.py"), ("python3-http", "handler.py"), ("node", "handler.js")]
+    {
+        faas.run(&["new", "--lang", template, template]).success();
+        platform.write(&format!("{template}/{file}"), "import not_there\n");
+        faas.run(&["up", "-f", &format!("{template}.yml")]).success();
+        let answer = platform.http().post(&format!("/function/{template}"), b"");
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.header("x-faas-fault").starts_with("handler"), "{:?}", answer.headers);
+        let says_why = |text: String| text.contains("Error").then_some(());
+        wait_for("the error in the logs", || {
+            says_why(faas.run(&["logs", template, "--tail=false"]).success())
+        });
+        let described = faas.run(&["describe", template]).success();
+        assert!(described.contains("Not Ready") && says_why(described.clone()).is_some(), "{described}");
+    }
 }
 
 #[test]
