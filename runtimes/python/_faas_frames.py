@@ -10,7 +10,7 @@ from _struct import Struct
 from _thread import allocate_lock
 
 HELLO, HEAD, BODY, ABORT, ACK, LOG, RUN, EXIT = range(1, 9)
-END, USAGE, STDERR = 1, 2, 1
+END, USAGE, STDERR, LEFT = 1, 2, 1, 1
 WINDOW = 256 << 10
 MAX_PAYLOAD = 2 << 20
 HEADER = Struct("!BBII")

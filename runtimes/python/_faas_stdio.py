@@ -12,7 +12,7 @@ import sys
 from posix import putenv
 from time import monotonic
 
-from _faas_frames import ABORT, EXIT, EXITED, RUN, Gone, broken
+from _faas_frames import ABORT, EXIT, EXITED, LEFT, RUN, Gone, broken
 
 # A group whose leader has exited may be killed for this long: its number is not given to others so soon.
 LINGER_SECONDS = 5
@@ -123,7 +123,11 @@ def take_over(descriptors, variables):
     for place, descriptor in enumerate(descriptors):
         os.dup2(descriptor, place)
         os.close(descriptor)
-    # As os.environb would, without its detours: a forked process copies what it touches.
+    add_variables(variables)
+
+
+def add_variables(variables):
+    """As os.environb would, without its detours: a forked process copies what it touches."""
     known = os.environ._data
     for entry in variables.split(b"\0") if variables else ():
         name, _, value = entry.partition(b"=")
@@ -184,8 +188,13 @@ class ForkServer:
         _signal.set_wakeup_fd(self.write_end, warn_on_full_buffer=False)
 
     def serve(self):
-        # Streams are made here, once; what is garbage by now or never will be is not looked at again.
+        # Streams are made here, once; what is garbage by now or never will be is not looked at again; and code that has
+        # run before has its caches filled, which a forked process would have to copy to do so.
         set_up_streams()
+        for _ in range(20):
+            print_result(lambda req: None, b"")
+            flush_streams()
+            add_variables(b"")
         gc.collect()
         gc.freeze()
         while True:
@@ -232,8 +241,9 @@ class ForkServer:
             _signal.set_wakeup_fd(-1)
             _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
             os.close(self.channel.socket)
-            os.close(self.read_end)
-            os.close(self.write_end)
+            # Those of a RUN that has not come whole.
+            for descriptor in self.receiver.descriptors:
+                os.close(descriptor)
             take_over(descriptors, variables)
             status = self.child() or 0
         finally:
@@ -247,11 +257,14 @@ class ForkServer:
                 continue
             call = self.calls.pop(process)
             del self.processes[call]
-            self.remember(call, process)
+            left = kill(os.killpg, process, 0)
+            if left:
+                self.remember(call, process)
             micros = int((usage.ru_utime + usage.ru_stime) * 1e6)
-            self.channel.send(EXIT, 0, call, EXITED.pack(status, micros, usage.ru_maxrss << 10))
+            self.channel.send(EXIT, LEFT * left, call, EXITED.pack(status, micros, usage.ru_maxrss << 10))
 
     def remember(self, call, process):
+        """The watchdog may yet ask for the end of what is left of its group."""
         now = monotonic()
         self.left[call] = process, now
         while self.left:
@@ -272,10 +285,10 @@ class ForkServer:
             kill(os.killpg, process)
 
 
-def kill(how, process):
+def kill(how, process, signal=9):
     """Whether there was one."""
     try:
-        how(process, 9)
+        how(process, signal)
     except OSError:
         return False
     return True

@@ -18,6 +18,8 @@ pub(crate) const END: u8 = 1;
 const USAGE: u8 = 2;
 /// Lines that were written to standard error.
 const STDERR: u8 = 1;
+/// An exit that left others of its group behind.
+const LEFT: u8 = 1;
 
 /// What a frame is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,10 @@ impl Frame {
 
     pub(crate) fn is_stderr(&self) -> bool {
         self.flags & STDERR != 0
+    }
+
+    pub(crate) fn leaves_others(&self) -> bool {
+        self.flags & LEFT != 0
     }
 
     /// Takes usage off the end, if it is there.

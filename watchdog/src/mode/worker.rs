@@ -9,6 +9,8 @@ pub(crate) mod call;
 pub(crate) mod head;
 pub(crate) mod hello;
 mod launch;
+pub(crate) mod lease;
+mod life;
 mod link;
 pub(crate) mod pool;
 pub(crate) mod process;

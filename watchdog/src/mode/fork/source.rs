@@ -11,7 +11,8 @@ use faas_process::{Child, Spawner};
 
 use super::exchange::Failure;
 use crate::frame::{Kind, Usage};
-use crate::mode::worker::pool::{Lease, Pool};
+use crate::mode::worker::lease::Lease;
+use crate::mode::worker::pool::Pool;
 use crate::mode::worker::process::Event;
 use crate::program::Program;
 
@@ -35,7 +36,11 @@ pub(super) struct Descriptors {
 /// A process at work. Dropping it kills the process and its group.
 pub(super) enum Started {
     Child(Child),
-    Leased(Lease),
+    Leased {
+        lease: Lease,
+        /// Whether there is something to kill once it has exited.
+        left: bool,
+    },
 }
 
 impl Source {
@@ -56,7 +61,7 @@ impl Source {
                 let lease = pool.lease(None).await;
                 let mut lease = lease.map_err(|unavailable| Failure::Unavailable(unavailable.0))?;
                 lease.send(Kind::Run, 0, &[&join(&variables)], vec![stdin, stdout, stderr]);
-                Ok(Started::Leased(lease))
+                Ok(Started::Leased { lease, left: true })
             }
         }
     }
@@ -72,8 +77,11 @@ impl Started {
     pub(super) async fn exited(&mut self) -> io::Result<(ExitStatus, Option<Usage>)> {
         match self {
             Self::Child(child) => Ok((child.wait().await?, None)),
-            Self::Leased(lease) => match lease.next().await {
-                Some(Event::Exited { status, usage }) => Ok((status, usage)),
+            Self::Leased { lease, left } => match lease.next().await {
+                Some(Event::Exited { status, usage, left: others }) => {
+                    *left = others;
+                    Ok((status, usage))
+                }
                 Some(Event::Lost(reason) | Event::Aborted(reason)) => Err(io::Error::other(reason)),
                 _ => Err(io::Error::other("the runtime broke the worker protocol")),
             },
@@ -87,8 +95,10 @@ impl Started {
                 cpu_micros: u64::try_from(usage.cpu.as_micros()).unwrap_or(u64::MAX),
                 memory_bytes: usage.memory_bytes,
             }),
-            Self::Leased(lease) => {
-                lease.abort();
+            Self::Leased { lease, left } => {
+                if left {
+                    lease.abort();
+                }
                 None
             }
         }

@@ -20,7 +20,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::head;
-use super::pool::{Lease, Pool, Unavailable};
+use super::lease::Lease;
+use super::pool::{Pool, Unavailable};
 use super::process::{Event, Process, WINDOW};
 use crate::answer::handler_exit;
 use crate::frame::{END, Kind, Usage};

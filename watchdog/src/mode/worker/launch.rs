@@ -13,7 +13,8 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Mutex;
 
-use super::pool::{Lease, Pool};
+use super::lease::Lease;
+use super::pool::Pool;
 use super::process::{Event, Process};
 use crate::frame::Kind;
 use crate::mode::lines::Lines;

@@ -6,30 +6,22 @@
 //! of the replica: its supervisor knows what to do. Bounded: processes by the policy, waiting calls by `max_inflight`.
 
 use std::collections::VecDeque;
-use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use hyper::header::HeaderValue;
-use tokio::net::unix::OwnedReadHalf;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::sync::{oneshot, watch};
 
 use super::hello::Hello;
-use super::launch::{Handle, Launcher};
-use super::process::{Broken, Event, Opened, Process, Progress};
-use crate::answer::handler_exit;
-use crate::frame::Kind;
+use super::launch::Launcher;
+use super::lease::Lease;
+use super::life::{Life, Outcome};
+use super::process::Process;
 use crate::log;
 use crate::metrics::Metrics;
 
 /// Before another start, where the last one came to nothing.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Between the end of a process's connection and its exit.
-const LAST_BREATH: Duration = Duration::from_secs(1);
-/// How long a handler may go on after its caller has left.
-const ABANDONED: Duration = Duration::from_secs(10);
 
 /// How many processes there are, and what each is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +38,9 @@ pub(super) struct Policy {
 
 /// Processes and the calls that wait for one.
 pub(crate) struct Pool {
-    launcher: Launcher,
-    start_limit: Duration,
-    metrics: Metrics,
+    pub(super) launcher: Launcher,
+    pub(super) start_limit: Duration,
+    pub(super) metrics: Metrics,
     /// Decided when the first process has said what it can do.
     policy: OnceLock<Policy>,
     decide: Box<dyn Fn(Hello) -> Policy + Send + Sync>,
@@ -73,15 +65,6 @@ struct Waiting {
 /// No process can be had; the text says why.
 #[derive(Debug, Clone)]
 pub(crate) struct Unavailable(pub(crate) String);
-
-/// A call that a process has room for. Dropped before it has ended, the process is asked to stop with it.
-pub(crate) struct Lease {
-    pool: Arc<Pool>,
-    process: Arc<Process>,
-    pub(crate) call: u32,
-    events: mpsc::UnboundedReceiver<Event>,
-    sent: bool,
-}
 
 impl Pool {
     pub(super) fn new(
@@ -163,14 +146,14 @@ impl Pool {
 
     fn begin(self: &Arc<Self>, process: Arc<Process>, call_id: Option<HeaderValue>, since: Instant) -> Lease {
         self.metrics.record_wait(since.elapsed());
-        let Opened { call, events } = process.open(call_id);
+        let opened = process.open(call_id);
         if self.is_once() {
             self.maintain_later();
         }
-        Lease { pool: Arc::clone(self), process, call, events, sent: false }
+        Lease::new(self, process, opened)
     }
 
-    fn is_once(&self) -> bool {
+    pub(super) fn is_once(&self) -> bool {
         self.policy.get().is_some_and(|policy| policy.once)
     }
 
@@ -181,7 +164,7 @@ impl Pool {
     }
 
     /// Gives room to those who wait, first come first served.
-    fn serve_waiting(self: &Arc<Self>) {
+    pub(super) fn serve_waiting(self: &Arc<Self>) {
         loop {
             let (waiting, process) = {
                 let mut state = self.state();
@@ -260,7 +243,7 @@ impl Pool {
     }
 
     /// The process has loaded its handler and takes calls.
-    fn add(self: &Arc<Self>, process: &Arc<Process>, hello: Hello, took: Duration) {
+    pub(super) fn add(self: &Arc<Self>, process: &Arc<Process>, hello: Hello, took: Duration) {
         self.metrics.record_start(took);
         self.policy.get_or_init(|| (self.decide)(hello));
         {
@@ -279,226 +262,31 @@ impl Pool {
         self.maintain(&mut self.state());
     }
 
-    fn remove(&self, process: &Arc<Process>) {
+    pub(super) fn remove(&self, process: &Arc<Process>) {
         self.state().processes.retain(|other| !Arc::ptr_eq(other, process));
     }
 
     /// Replaces a process that ends by itself.
-    fn leave(self: &Arc<Self>, process: &Arc<Process>) {
+    pub(super) fn leave(self: &Arc<Self>, process: &Arc<Process>) {
         self.remove(process);
         self.maintain(&mut self.state());
     }
 
     /// Replaces a process; it may end what it has begun, the overdue call aside.
-    fn retire(self: &Arc<Self>, process: &Arc<Process>, overdue: Option<u32>) {
+    pub(super) fn retire(self: &Arc<Self>, process: &Arc<Process>, overdue: Option<u32>) {
         process.retire(overdue);
         self.leave(process);
     }
 
-    /// The caller of a call has left, or its time is over: the handler may stop, until then.
-    async fn abandon(self: Arc<Self>, process: Arc<Process>, call: u32, patience: Duration) {
-        tokio::time::sleep(patience).await;
-        if process.is_running(call) {
-            self.retire(&process, Some(call));
+    /// Takes back a process that was given to a call which was never sent.
+    pub(super) fn give_back(self: &Arc<Self>, process: &Arc<Process>) {
+        if self.is_once() {
+            self.state().processes.push(Arc::clone(process));
         }
+        self.serve_waiting();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The ways to those who wait for calls that ended with their process.
-type Ended = Vec<mpsc::UnboundedSender<Event>>;
-
-/// How the life of a process went.
-enum Outcome {
-    /// It had a call, or was told to end.
-    Served,
-    /// It loaded its handler, and ended by itself without a call.
-    Idle,
-    NotStarted(String),
-}
-
-struct Life {
-    pool: Arc<Pool>,
-    process: Arc<Process>,
-    started: Instant,
-    loaded: bool,
-}
-
-impl Life {
-    async fn live(mut self, mut socket: OwnedReadHalf, handle: Handle) -> Outcome {
-        let mut buffer = BytesMut::new();
-        let process = Arc::clone(&self.process);
-        let limit = self.pool.start_limit;
-        let loading = timeout(limit, async {
-            tokio::select! {
-                broken = process.live(&mut socket, &mut buffer, |progress| self.on(progress)) => Err(Some(broken)),
-                () = process.loaded() => Ok(()),
-            }
-        });
-        let early = match loading.await {
-            Ok(Ok(())) => None,
-            Ok(Err(broken)) => broken,
-            Err(_) => {
-                let limit = faas_api::format_duration(limit);
-                return Outcome::NotStarted(format!("not ready in {limit}"));
-            }
-        };
-        let (broken, status) = match early {
-            Some(broken) => (Some(broken), timeout(LAST_BREATH, handle.exited()).await.ok().flatten()),
-            None => self.serve(&mut socket, &mut buffer, &handle).await,
-        };
-        let (outcome, ended) = self.end(broken.as_ref(), status);
-        if process.becomes_the_call() {
-            // What it has left behind may write until its call is over; dropping the handle kills it.
-            for events in ended {
-                events.closed().await;
-            }
-        }
-        if process.hello().is_some_and(|hello| hello.forks) {
-            self.pool.launcher.end(handle).await;
-        }
-        outcome
-    }
-
-    /// Until it ends, or is to be killed.
-    async fn serve(
-        &mut self,
-        socket: &mut OwnedReadHalf,
-        buffer: &mut BytesMut,
-        handle: &Handle,
-    ) -> (Option<Broken>, Option<ExitStatus>) {
-        let process = Arc::clone(&self.process);
-        let broken = tokio::select! {
-            broken = process.live(socket, buffer, |progress| self.on(progress)) => broken,
-            () = process.doomed() => return (None, None),
-        };
-        // A process that broke the protocol is killed, and how it would have exited is of no interest.
-        let status = match broken {
-            // It has let go of its connection, and works on.
-            Broken::Closed if process.becomes_the_call() => tokio::select! {
-                status = handle.exited() => status,
-                () = process.doomed() => return (None, None),
-            },
-            Broken::Closed => timeout(LAST_BREATH, handle.exited()).await.ok().flatten(),
-            Broken::Protocol(_) => None,
-        };
-        (Some(broken), status)
-    }
-
-    fn on(&mut self, progress: Progress) {
-        match (progress, self.process.hello()) {
-            (Progress::Loaded, Some(hello)) => {
-                self.loaded = true;
-                self.pool.add(&self.process, hello, self.started.elapsed());
-            }
-            (Progress::Freed, _) if self.pool.is_once() => self.let_go(),
-            (Progress::Freed, _) => self.pool.serve_waiting(),
-            (Progress::Leaving, _) => self.pool.leave(&self.process),
-            _ => {}
-        }
-    }
-
-    /// It has served its call, and ends by itself. If not, it is killed.
-    fn let_go(&self) {
-        let process = Arc::clone(&self.process);
-        tokio::spawn(async move {
-            tokio::time::sleep(LAST_BREATH).await;
-            process.retire(None);
-        });
-    }
-
-    fn end(&self, broken: Option<&Broken>, status: Option<ExitStatus>) -> (Outcome, Ended) {
-        let told = broken.is_none() || self.process.is_retired();
-        let reason = match (broken, status) {
-            (Some(Broken::Protocol(_)), _) | (_, None) => {
-                broken.map_or_else(|| "handler was killed".to_owned(), |broken| format!("handler {broken}"))
-            }
-            (_, Some(status)) => handler_exit(status),
-        };
-        if !self.loaded {
-            return (Outcome::NotStarted(reason), Vec::new());
-        }
-        self.pool.remove(&self.process);
-        let served = self.process.has_served();
-        let expected = told || (self.pool.is_once() && served);
-        if !expected {
-            self.pool.metrics.record_restart();
-            log::line(format_args!("{reason}; it is replaced"));
-        }
-        let ended = self.process.end(status, &reason);
-        (if served || told { Outcome::Served } else { Outcome::Idle }, ended)
-    }
-}
-
-impl Lease {
-    /// Sends the call's first frame.
-    pub(crate) fn send(
-        &mut self,
-        kind: Kind,
-        flags: u8,
-        parts: &[&[u8]],
-        descriptors: Vec<std::os::fd::OwnedFd>,
-    ) {
-        self.sent = true;
-        self.process.send_with(kind, flags, self.call, parts, descriptors);
-    }
-
-    /// What happens next. None is for a call that is over.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
-    }
-
-    pub(crate) fn poll_next(
-        &mut self,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Event>> {
-        self.events.poll_recv(context)
-    }
-
-    pub(crate) fn process(&self) -> &Arc<Process> {
-        &self.process
-    }
-
-    /// The process broke its word.
-    pub(crate) fn condemn(&self) {
-        self.pool.retire(&self.process, Some(self.call));
-    }
-
-    /// Asks for the end of it, and of what it left behind.
-    pub(crate) fn abort(&self) {
-        self.process.send(Kind::Abort, 0, self.call, &[]);
-    }
-
-    /// Its time is over: the process is killed as soon as nobody else needs it.
-    pub(crate) fn expire(self) {
-        self.abort();
-        self.condemn();
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if !self.process.is_running(self.call) {
-            return;
-        }
-        if !self.sent {
-            self.process.forget(self.call);
-            if self.pool.is_once() {
-                self.pool.state().processes.push(Arc::clone(&self.process));
-            }
-            self.pool.serve_waiting();
-            return;
-        }
-        if self.process.becomes_the_call() {
-            // Nobody listens there for an ABORT.
-            self.condemn();
-            return;
-        }
-        self.process.send(Kind::Abort, 0, self.call, &[]);
-        let (pool, process) = (Arc::clone(&self.pool), Arc::clone(&self.process));
-        tokio::spawn(pool.abandon(process, self.call, ABANDONED));
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Event {
     Exited {
         status: ExitStatus,
         usage: Option<Usage>,
+        /// Others of its group live on, until ABORT.
+        left: bool,
     },
     /// The process is gone with the call; the text says how.
     Lost(String),
@@ -333,7 +335,8 @@ impl Process {
     fn exited(&self, mut frame: Frame) -> Result<Progress, String> {
         let status = frame.payload.try_get_i32().map_err(|_| "an EXIT that is cut short".to_owned())?;
         let usage = Usage::read(&mut frame.payload).map_err(|error| error.to_string())?;
-        let event = Event::Exited { status: ExitStatus::from_raw(status), usage: Some(usage) };
+        let (status, left) = (ExitStatus::from_raw(status), frame.leaves_others());
+        let event = Event::Exited { status, usage: Some(usage), left };
         self.deliver(frame.call, 0, true, event)
     }
 
@@ -366,7 +369,7 @@ impl Process {
         for events in &ended {
             let event = match status {
                 Some(status) if self.hello().is_some_and(|hello| !hello.forks) => {
-                    Event::Exited { status, usage: None }
+                    Event::Exited { status, usage: None, left: true }
                 }
                 _ => Event::Lost(reason.to_owned()),
             };
