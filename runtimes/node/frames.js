@@ -20,6 +20,7 @@ const KIND = { HELLO: 1, HEAD: 2, BODY: 3, ABORT: 4, ACK: 5, LOG: 6, EXIT: 8 };
 const END = 1;
 const USAGE = 2;
 const STDERR = 1;
+const UNSEEN = 1;
 const HEADER = 10;
 const MAX_PAYLOAD = 2 << 20;
 const WINDOW = 256 << 10;
@@ -223,6 +224,6 @@ class Lines {
 }
 
 module.exports = {
-  KIND, END, USAGE, STDERR, WINDOW, input, inputView, out, view, Lines,
+  KIND, END, USAGE, STDERR, UNSEEN, WINDOW, input, inputView, out, view, Lines,
   begin, broken, connect, exit, finish, leave, put, putUsage, startTime,
 };

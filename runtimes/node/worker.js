@@ -30,7 +30,7 @@ const { format } = require('util');
 const { Call } = require('./call.js');
 const frames = require('./frames.js');
 
-const { KIND, END, STDERR, Lines, input, inputView } = frames;
+const { KIND, END, STDERR, UNSEEN, Lines, input, inputView } = frames;
 // The same, in the same order, as the check of a package's entry point.
 const ENDINGS = ['', '.js', '.cjs', '.mjs', '/index.js'];
 // What require says to a module that only import takes: any, or one with an await at its top.
@@ -111,7 +111,7 @@ function within(call, action, ...args) {
 function onHead(number, start, end, last) {
   const body = end - start < 4 ? Infinity : start + 4 + inputView.getUint32(start);
   if (number === 0 || calls.has(number) || body > end) frames.broken(`the head of call ${number} cannot be`);
-  if (ending !== undefined) return frames.put(KIND.ABORT, 0, number, 'the process is about to end');
+  if (ending !== undefined) return frames.put(KIND.ABORT, UNSEEN, number, 'the process is about to end');
   const call = new Call(number, input.toString('latin1', start + 4, body), onOver);
   calls.set(number, call);
   const event = call.begin(streamed, body, end, last);

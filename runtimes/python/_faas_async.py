@@ -30,6 +30,9 @@ class Body:
         data, self.data = self.data[:size], self.data[size:]
         return data
 
+    def __iter__(self):
+        return iter(lambda: self.read(PIECE), b"")
+
 
 class Call:
     """One call: its body so far, what may be sent, its task."""

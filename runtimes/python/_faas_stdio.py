@@ -9,13 +9,14 @@ import atexit
 import gc
 import os
 import sys
-from posix import putenv
+from posix import putenv, unsetenv
 from time import monotonic
 
 from _faas_frames import ABORT, EXIT, EXITED, LEFT, RUN, Gone, broken
 
 # A group whose leader has exited may be killed for this long: its number is not given to others so soon.
 LINGER_SECONDS = 5
+SIGNALS = (_signal.SIGCHLD, _signal.SIGIO)
 
 
 def has_threads():
@@ -107,42 +108,66 @@ def flush_streams():
 
 def leave(status):
     """Ends the process as the interpreter would, without the time that taking everything down takes."""
+    if "threading" in sys.modules or atexit._ncallbacks():
+        run_exit_functions()
+    if not flush_streams():
+        status = status or 120
+    os._exit(status)
+
+
+def run_exit_functions():
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
     except BaseException:
         pass  # Printed already; the status is the handler's.
-    if not flush_streams():
-        status = status or 120
-    os._exit(status)
 
 
-def take_over(descriptors, variables):
+def take_over(descriptors):
     """Becomes the process of a call."""
     for place, descriptor in enumerate(descriptors):
         os.dup2(descriptor, place)
         os.close(descriptor)
-    add_variables(variables)
 
 
-def add_variables(variables):
-    """As os.environb would, without its detours: a forked process copies what it touches."""
-    known = os.environ._data
-    for entry in variables.split(b"\0") if variables else ():
-        name, _, value = entry.partition(b"=")
-        putenv(name, value)
-        known[name] = value
+class Variables:
+    """Those of a call, in place of those of the call before: as os.environb would, without its detours."""
+
+    def __init__(self):
+        self.known = os.environ._data
+        self.own = dict(self.known)
+        self.names = set()
+
+    def set(self, entries):
+        names = set()
+        for entry in entries.split(b"\0") if entries else ():
+            name, _, value = entry.partition(b"=")
+            putenv(name, value)
+            self.known[name] = value
+            names.add(name)
+        for name in self.names - names:
+            self.reset(name)
+        self.names = names
+
+    def reset(self, name):
+        if name in self.own:
+            self.known[name] = self.own[name]
+            putenv(name, self.own[name])
+        else:
+            del self.known[name]
+            unsetenv(name)
 
 
 class Receiver:
     """Reads frames with the descriptors that come with them, three to a RUN, in order."""
 
     def __init__(self, channel):
-        import socket
+        import _socket
         self.channel = channel
-        self.socket = socket.socket(fileno=channel.socket)
-        self.space = socket.CMSG_SPACE(12)
+        # Without the layer of `socket`, whose import alone costs 7 ms.
+        self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, channel.socket)
+        self.space = _socket.CMSG_SPACE(12)
         self.descriptors = []
         channel.more = self.more
 
@@ -165,46 +190,47 @@ class Receiver:
 class ForkServer:
     """Forks a process for each RUN and tells how it ended.
 
-    After a fork, each page that either side writes to is copied. So what is done for a call is little, here and in
-    `become`, and goes past Python's own layers where those do much: `_signal` for `signal`, which makes enumerations.
+    After a fork, each page that either side writes to is copied, and those copies are most of what a call costs. So
+    what is done for a call is little, and here rather than in the forked process, which begins with nothing of its own;
+    it goes past Python's own layers where those do much (`_signal` for `signal`, which makes enumerations).
+
+    What happens is told by two signals, which are only ever waited for: SIGCHLD, and SIGIO when frames have come.
     """
 
     def __init__(self, channel, child):
-        import select
+        import fcntl
         self.channel = channel
         self.receiver = Receiver(channel)
+        self.variables = Variables()
         self.child = child
         # Process ids of calls, and calls of processes; of those that have exited, what they may have left behind.
         self.processes = {}
         self.calls = {}
         self.left = {}
-        self.read_end, self.write_end = os.pipe()
-        os.set_blocking(self.read_end, False)
-        os.set_blocking(self.write_end, False)
-        self.poll = select.poll()
-        self.poll.register(channel.socket, select.POLLIN)
-        self.poll.register(self.read_end, select.POLLIN)
-        _signal.signal(_signal.SIGCHLD, lambda *_: None)
-        _signal.set_wakeup_fd(self.write_end, warn_on_full_buffer=False)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, SIGNALS)
+        fcntl.fcntl(channel.socket, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(channel.socket, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
 
     def serve(self):
-        # Streams are made here, once; what is garbage by now or never will be is not looked at again; and code that has
-        # run before has its caches filled, which a forked process would have to copy to do so.
+        # Streams are made here, once; what is garbage by now or never will be is not looked at again.
         set_up_streams()
-        for _ in range(20):
-            print_result(lambda req: None, b"")
-            flush_streams()
-            add_variables(b"")
         gc.collect()
         gc.freeze()
+        self.receive()
         while True:
-            for descriptor, _ in self.poll.poll():
-                if descriptor == self.channel.socket:
-                    self.receiver.more()
-                    self.take_frames()
-                else:
-                    os.read(self.read_end, 512)
-                    self.reap()
+            if _signal.sigwait(SIGNALS) == _signal.SIGCHLD:
+                self.reap()
+            else:
+                self.receive()
+
+    def receive(self):
+        """Takes all that has come. A signal stands for all that comes before it is waited for."""
+        try:
+            while True:
+                self.receiver.more()
+                self.take_frames()
+        except BlockingIOError:
+            pass
 
     def take_frames(self):
         while True:
@@ -221,30 +247,30 @@ class ForkServer:
 
     def fork(self, call, variables):
         descriptors = self.receiver.take_three()
+        self.variables.set(variables)
         try:
             process = os.fork()
         except OSError as error:
             self.channel.send(ABORT, 0, call, ("cannot fork: %s" % error.strerror).encode())
         else:
             if process == 0:
-                self.become(descriptors, variables)
+                self.become(descriptors)
             self.processes[call] = process
             self.calls[process] = call
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def become(self, descriptors, variables):
+    def become(self, descriptors):
         """In the forked process; does not return."""
         status = 1
         try:
             os.setpgid(0, 0)
-            _signal.set_wakeup_fd(-1)
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, SIGNALS)
             os.close(self.channel.socket)
             # Those of a RUN that has not come whole.
             for descriptor in self.receiver.descriptors:
                 os.close(descriptor)
-            take_over(descriptors, variables)
+            take_over(descriptors)
             status = self.child() or 0
         finally:
             leave(status)
@@ -304,5 +330,6 @@ def serve_one(channel, child):
     descriptors = receiver.take_three()
     receiver.socket.close()
     set_up_streams()
-    take_over(descriptors, variables)
+    take_over(descriptors)
+    Variables().set(variables)
     leave(child() or 0)

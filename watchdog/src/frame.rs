@@ -18,6 +18,8 @@ pub(crate) const END: u8 = 1;
 const USAGE: u8 = 2;
 /// Lines that were written to standard error.
 const STDERR: u8 = 1;
+/// An abort of a call that the handler never saw.
+const UNSEEN: u8 = 1;
 /// An exit that left others of its group behind.
 const LEFT: u8 = 1;
 
@@ -88,13 +90,17 @@ impl Frame {
         self.flags & STDERR != 0
     }
 
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.flags & UNSEEN != 0
+    }
+
     pub(crate) fn leaves_others(&self) -> bool {
         self.flags & LEFT != 0
     }
 
     /// Takes usage off the end, if it is there.
     pub(crate) fn take_usage(&mut self) -> Result<Option<Usage>, Malformed> {
-        if self.flags & USAGE == 0 {
+        if self.flags & USAGE == 0 || !matches!(self.kind, Kind::Head | Kind::Body) {
             return Ok(None);
         }
         let start = self.payload.len().checked_sub(USAGE_BYTES).ok_or(Malformed::Short)?;

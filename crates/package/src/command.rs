@@ -1,14 +1,12 @@
 //! How an unpacked package is run: the command and environment for the watchdog.
 //!
-//! The watchdog splits `fprocess` on single spaces and knows no quoting (that is the peers' contract), while a data
-//! folder or an interpreter may well have a space in its path. So [`RunPlan::fprocess`] joins the words when none has
-//! a space; else the words travel as environment variables and `fprocess` is a shell that executes them, written
-//! with tabs: the same for every watchdog, and one `exec` of `sh` dearer, only there.
+//! A data folder or an interpreter may well have a space in its path. The watchdog splits `fprocess` on single spaces, as
+//! its peers do, unless it begins with a quote: so [`RunPlan::fprocess`] quotes all words where one needs it.
 //!
 //! The handler's working directory is `function/`; the caller sets it, and everything else of the environment.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::{FUNCTION, Interpreter, Manifest, Runtime, Signature};
@@ -18,9 +16,6 @@ mod tests;
 
 /// Tells a binary that serves HTTP on which Unix socket to listen.
 pub const HTTP_SOCKET_VARIABLE: &str = "FAAS_HTTP_SOCKET";
-
-/// `/bin/sh` reads these words from the environment when one of them has a space.
-const WORD_VARIABLE: &str = "FAAS_FPROCESS_";
 
 /// The watchdog's mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,20 +66,33 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
-    /// The watchdog's `fprocess`, and variables that must go with it.
-    pub fn fprocess(&self) -> (OsString, Vec<(OsString, OsString)>) {
-        let has_space = |word: &OsString| word.is_empty() || word.as_encoded_bytes().contains(&b' ');
-        if !self.command.iter().any(has_space) {
-            return (self.command.join(OsStr::new(" ")), Vec::new());
+    /// The watchdog's `fprocess`.
+    pub fn fprocess(&self) -> OsString {
+        let is_plain = |word: &OsString| {
+            let bytes = word.as_encoded_bytes();
+            !bytes.is_empty()
+                && !bytes.contains(&b' ')
+                && !bytes.starts_with(b"'")
+                && !bytes.starts_with(b"\"")
+        };
+        if self.command.iter().all(is_plain) {
+            return self.command.join(OsStr::new(" "));
         }
-        let mut script = String::from("exec");
-        let mut variables = Vec::new();
-        for (index, word) in self.command.iter().enumerate() {
-            let _ = write!(script, "\t\"${WORD_VARIABLE}{index}\"");
-            variables.push((format!("{WORD_VARIABLE}{index}").into(), word.clone()));
-        }
-        (format!("/bin/sh -c {script}").into(), variables)
+        self.command.iter().map(|word| quote(word)).collect::<Vec<_>>().join(OsStr::new(" "))
     }
+}
+
+/// In single quotes; a single quote in it stands in double ones.
+fn quote(word: &OsStr) -> OsString {
+    let mut quoted = vec![b'\''];
+    for &byte in word.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend(b"'\"'\"'"),
+            _ => quoted.push(byte),
+        }
+    }
+    quoted.push(b'\'');
+    OsString::from_vec(quoted)
 }
 
 /// Plans the start of a package. `interpreter` is what [`resolve`](crate::resolve) found for the manifest's runtime;

@@ -1,6 +1,6 @@
 //! Children of a supervisor: spawned, waited for, killed by group, and cleaned up after, orphans included.
 //!
-//! Owns: one thread that spawns ([`Spawner`]), the processes that came from it ([`Child`]), and what is reparented to
+//! Owns: the threads that spawn ([`Spawner`]), the processes that came from it ([`Child`]), and what is reparented to
 //! this process because it is a child subreaper ([`Orphans`]). It does not become: a place for pipes' contents, HTTP,
 //! restart policy or limits; callers decide those. No `unsafe`, and nothing that would turn `posix_spawn` into `fork`
 //! (`current_dir`, `pre_exec`, a PATH lookup with a changed environment: give absolute program paths).

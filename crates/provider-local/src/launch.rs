@@ -291,14 +291,14 @@ impl Plan<'_> {
         let deployment = &self.launch.record.deployment;
         let function = &self.launch.record.function;
         let timeout = format_duration(self.launcher.timeout(deployment));
-        let (fprocess, words) = self.fprocess(run);
+        let fprocess = self.fprocess(run);
         let text = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
         let path = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
         let mut environment = vec![text("PATH", HANDLER_PATH), text("LANG", "C.UTF-8")];
         environment.extend(run.defaults.iter().map(|(name, value)| text(name, value)));
         let own = deployment.env_vars.iter().filter(|(name, _)| !REDIRECTING.contains(&name.as_str()));
         environment.extend(own.map(|(name, value)| text(name, value)));
-        environment.extend(run.environment.iter().cloned().chain(words));
+        environment.extend(run.environment.iter().cloned());
         environment.extend([
             ("fprocess".into(), fprocess),
             text("OPENFAAS_NAME", function.name.as_str()),
@@ -325,12 +325,12 @@ impl Plan<'_> {
 
     /// The user's command replaces that of a package whose contract is stdin and stdout; entry points of the others
     /// stand in their manifests.
-    fn fprocess(&self, run: &RunPlan) -> (OsString, Vec<(OsString, OsString)>) {
+    fn fprocess(&self, run: &RunPlan) -> OsString {
         let deployment = &self.launch.record.deployment;
         let asked = [Some(&deployment.env_process), deployment.env_vars.get("fprocess")];
         let asked = asked.into_iter().flatten().find(|command| !command.is_empty());
         match asked.filter(|_| self.package.manifest.signature == Signature::Stdin) {
-            Some(command) => (command.into(), Vec::new()),
+            Some(command) => command.into(),
             None => run.fprocess(),
         }
     }

@@ -178,7 +178,9 @@ fn refuse(failure: &Failure, limit: Option<Duration>) -> Answer {
         Failure::Client(reason) => (StatusCode::BAD_REQUEST, Side::Client, reason.clone()),
         Failure::Aborted(reason) => (StatusCode::INTERNAL_SERVER_ERROR, Side::Handler, reason.clone()),
         Failure::Died(reason) => (StatusCode::BAD_GATEWAY, Side::Handler, reason.clone()),
-        Failure::Unavailable(reason) => (StatusCode::SERVICE_UNAVAILABLE, Side::Handler, reason.clone()),
+        Failure::Unavailable(reason) | Failure::Unseen(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Side::Handler, reason.clone())
+        }
     };
     log::line(format_args!("no answer: {reason}"));
     answer::blame(answer::text(status, format!("{reason}\n")), side, &reason)

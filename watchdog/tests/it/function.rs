@@ -68,8 +68,8 @@ impl Function {
         variables: &[(&str, &str)],
         start: impl Fn(&[(&str, &str)], &[&str]) -> Watchdog,
     ) -> Watchdog {
-        let (fprocess, more) = self.plan.fprocess();
-        let planned = self.plan.environment.iter().chain(&more);
+        let fprocess = self.plan.fprocess();
+        let planned = self.plan.environment.iter();
         let mut all: Vec<(&str, &str)> =
             planned.map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap())).collect();
         all.extend([("mode", self.plan.mode.as_str()), ("fprocess", fprocess.to_str().unwrap())]);

@@ -1,5 +1,3 @@
-use std::process::Command;
-
 use super::*;
 
 fn interpreter(program: &str) -> Interpreter {
@@ -50,7 +48,7 @@ fn every_runtime_has_its_command() {
     ] {
         let manifest = Manifest::new(runtime, signature, handler);
         let plan = run_plan(&manifest, program.map(interpreter).as_ref(), &layout(None));
-        assert_eq!((plan.mode, plan.fprocess()), (mode, (expected.into(), Vec::new())));
+        assert_eq!((plan.mode, plan.fprocess()), (mode, expected.into()));
         assert_eq!(plan.working_directory, Path::new("/data/p/function"));
     }
 }
@@ -64,19 +62,21 @@ fn byte_code_goes_to_the_replicas_own_folder() {
 }
 
 #[test]
-fn words_with_spaces_survive_a_split_on_spaces() {
-    let command = ["/usr/bin/printf", "<%s>", "a b", "", "\"$HOME\" `x`", "c"].map(OsString::from).to_vec();
-    let plan = RunPlan {
-        mode: Mode::Fork,
-        command,
-        environment: Vec::new(),
-        defaults: Vec::new(),
-        working_directory: PathBuf::new(),
-    };
-    let (fprocess, environment) = plan.fprocess();
-    let fprocess = fprocess.into_string().unwrap();
-    let words: Vec<&str> = fprocess.split(' ').collect();
-    let (program, arguments) = words.split_first().unwrap();
-    let output = Command::new(program).args(arguments).envs(environment).output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "<a b><><\"$HOME\" `x`><c>");
+fn words_that_a_split_on_spaces_would_break_are_quoted() {
+    for (command, expected) in [
+        (&["/usr/bin/env", "a\"b", "c"][..], "/usr/bin/env a\"b c"),
+        (&["/data dir/run", "c"], "'/data dir/run' 'c'"),
+        (&["/bin/run", ""], "'/bin/run' ''"),
+        (&["/bin/run", "it's", "a b"], "'/bin/run' 'it'\"'\"'s' 'a b'"),
+        (&["'odd"], "''\"'\"'odd'"),
+    ] {
+        let plan = RunPlan {
+            mode: Mode::Fork,
+            command: command.iter().map(OsString::from).collect(),
+            environment: Vec::new(),
+            defaults: Vec::new(),
+            working_directory: PathBuf::new(),
+        };
+        assert_eq!(plan.fprocess(), expected, "{command:?}");
+    }
 }

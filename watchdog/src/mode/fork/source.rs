@@ -82,7 +82,7 @@ impl Started {
                     *left = others;
                     Ok((status, usage))
                 }
-                Some(Event::Lost(reason) | Event::Aborted(reason)) => Err(io::Error::other(reason)),
+                Some(Event::Lost(reason) | Event::Aborted { reason, .. }) => Err(io::Error::other(reason)),
                 _ => Err(io::Error::other("the runtime broke the worker protocol")),
             },
         }

@@ -29,6 +29,8 @@ use crate::inbound::{Broken, Inbound};
 
 /// Bytes of body in one frame.
 const PIECE: usize = 64 * 1024;
+/// Processes that a call is sent to, one after the other, while none looks at it.
+const TRIES: usize = 3;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(super) enum Failure {
     Timeout,
     /// The handler gave up; its process lives.
     Aborted(String),
+    /// The process took no more calls, and did not look at this one.
+    Unseen(String),
     /// The process ended, or broke its word.
     Died(String),
     Unavailable(String),
@@ -60,7 +64,8 @@ struct Upload {
     rest: Option<Inbound>,
 }
 
-/// Sends one request through a process of the pool, and waits for the beginning of the answer.
+/// Sends one request through a process of the pool, and waits for the beginning of the answer. One that its process never
+/// looked at goes to another, while all of it is here.
 pub(super) async fn run(
     pool: &Arc<Pool>,
     mut head: Parts,
@@ -68,21 +73,26 @@ pub(super) async fn run(
     patience: Duration,
     deadline: Option<Instant>,
 ) -> Result<Begun, Failure> {
-    let upload = within(deadline, Upload::begin(body, patience)).await??;
+    let mut upload = within(deadline, Upload::begin(body, patience)).await??;
     let call_id = head.headers.get(faas_api::headers::CALL_ID).cloned();
-    let mut lease = within(deadline, pool.lease(call_id)).await??;
-    let uploading = upload.send(&mut lease, &head::write(&mut head), patience);
-    let mut call = Call { lease, uploading, method: head.method };
-    let begun = within(deadline, call.begin()).await;
-    match begun {
-        Err(timeout) => {
-            call.lease.expire();
-            Err(timeout)
+    let text = head::write(&mut head);
+    for _ in 0..TRIES {
+        let again = upload.rest.is_none().then(|| upload.first.clone());
+        let mut lease = within(deadline, pool.lease(call_id.clone())).await??;
+        let uploading = upload.send(&mut lease, &text, patience);
+        let mut call = Call { lease, uploading, method: head.method.clone() };
+        match (within(deadline, call.begin()).await, again) {
+            (Err(timeout), _) => {
+                call.lease.expire();
+                return Err(timeout);
+            }
+            (Ok(Err(Failure::Unseen(_))), Some(first)) => upload = Upload { first, rest: None },
+            (Ok(Err(failure)), _) => return Err(failure),
+            (Ok(Ok((begun, true))), _) => return Ok(begun),
+            (Ok(Ok((begun, false))), _) => return Ok(call.stream(begun, deadline)),
         }
-        Ok(Err(failure)) => Err(failure),
-        Ok(Ok((begun, true))) => Ok(begun),
-        Ok(Ok((begun, false))) => Ok(call.stream(begun, deadline)),
     }
+    Err(Failure::Unseen("its processes take no more calls".to_owned()))
 }
 
 async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Result<T, Failure> {
@@ -195,7 +205,8 @@ impl Call {
                 Ok((Begun { status, headers, body, rest: None, usage }, end))
             }
             Some(Event::Body { .. }) => Err(self.broken("BODY before HEAD")),
-            Some(Event::Aborted(reason)) => Err(Failure::Aborted(reason)),
+            Some(Event::Aborted { reason, unseen: true }) => Err(Failure::Unseen(reason)),
+            Some(Event::Aborted { reason, .. }) => Err(Failure::Aborted(reason)),
             Some(Event::Exited { status, .. }) => Err(Failure::Died(handler_exit(status))),
             Some(Event::Lost(reason)) => Err(Failure::Died(reason)),
             None => Err(Failure::Died("handler is gone".to_owned())),
@@ -255,7 +266,7 @@ impl Rest {
                 self.ended = end;
                 Some(Ok(self.take(body)))
             }
-            Some(Event::Aborted(reason) | Event::Lost(reason)) => Some(Err(io::Error::other(reason))),
+            Some(Event::Aborted { reason, .. } | Event::Lost(reason)) => Some(Err(io::Error::other(reason))),
             Some(Event::Exited { status, .. }) => Some(Err(io::Error::other(handler_exit(status)))),
             Some(Event::Head { .. }) => {
                 if let Some(lease) = &self.lease {

@@ -43,7 +43,11 @@ pub(crate) enum Event {
         end: bool,
     },
     /// The handler gives no answer, or no more of it.
-    Aborted(String),
+    Aborted {
+        reason: String,
+        /// It never looked at the call.
+        unseen: bool,
+    },
     /// A forked process has ended, or this one has.
     Exited {
         status: ExitStatus,
@@ -283,7 +287,7 @@ impl Process {
             }
             Kind::Abort => {
                 let reason = String::from_utf8_lossy(&frame.payload).into_owned();
-                self.deliver(frame.call, 0, true, Event::Aborted(reason))
+                self.deliver(frame.call, 0, true, Event::Aborted { reason, unseen: frame.is_unseen() })
             }
             Kind::Exit if frame.call == 0 => Ok(Progress::Leaving),
             Kind::Exit => self.exited(frame),
