@@ -52,7 +52,8 @@ bench-cluster: build ## the same on Kubernetes, as root
 bench-images: build
 	deploy/images/build release faas fwatchdog test-function nats
 
-soak: ## the crash test, for long
+soak: ## the crash test, and calls that leave nothing behind, for long
+	FAAS_SOAK_CALLS=100000 $(CARGO) test -p faas-watchdog --test it -- stay_behind --nocapture
 	FAAS_SOAK_ROUNDS=500 $(CARGO) test -p faas-e2e --test crash -- --nocapture
 
 FUZZ := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Ccodegen-units=1 -Cdebug-assertions=on

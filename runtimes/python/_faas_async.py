@@ -45,7 +45,7 @@ class Call:
         self.more_room = asyncio.Event()
         self.task = None
         self.running = False
-        self.begun = False
+        self.begun = self.aborted = False
         # The process's time so far: where calls overlap it counts for each.
         _, self.spent = usage_since(0)
 
@@ -107,6 +107,7 @@ class Server:
             call.room += NUMBER.unpack(payload)[0]
             call.more_room.set()
         elif kind == ABORT:
+            call.aborted = True
             # A task that is cancelled before it has run never does.
             if call.running:
                 call.task.cancel()
@@ -133,9 +134,10 @@ class Server:
         try:
             result = await self.handle(event, self.context)
             await self.answer(call, number, event, *to_answer(result))
-        except asyncio.CancelledError:
-            self.abort(number, b"aborted")
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if call.aborted:
+                self.abort(number, b"aborted")
+                return
             import traceback
             traceback.print_exc()
             if call.begun:

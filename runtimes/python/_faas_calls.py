@@ -152,7 +152,10 @@ class Server:
         try:
             call.answer(*to_answer(self.handle(event, self.context)))
         except Refused as refused:
-            call.refuse(refused.status, "%s\n" % refused)
+            if call.begun:
+                call.abort(str(refused).encode())
+            else:
+                call.refuse(refused.status, "%s\n" % refused)
         except Aborted:
             call.abort(b"aborted")
         except Gone:

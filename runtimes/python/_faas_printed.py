@@ -1,7 +1,8 @@
 """`handle(req)` in a process that lives on: what is printed is the answer's beginning, what is returned its end.
 
 For `worker_isolation=worker` only: output of C code and of child processes is logged instead of answered, and
-variables of a request are seen by what other threads do at that time.
+variables of a request are in os.environ alone, where other threads see them too, and child processes do not: the C
+library would keep every value that it was ever given.
 """
 
 import io
@@ -21,15 +22,18 @@ def adapt(handle):
         output = io.TextIOWrapper(printed, encoding="utf-8", errors="surrogateescape", newline="\n")
         streams = sys.stdout, sys.stderr
         variables = variables_of(event)
-        os.environb.update(variables)
+        environment = os.environ._data
+        before = dict(environment)
+        environment.update(variables)
         sys.stdout, sys.stderr = output, output if combine else sys.stderr
         try:
             status = print_result(handle, event.body)
         finally:
             sys.stdout, sys.stderr = streams
-            # The handler may have taken some out.
             for name in variables:
-                os.environb.pop(name, None)
+                environment.pop(name, None)
+                if name in before:
+                    environment[name] = before[name]
         output.flush()
         body = printed.getvalue()
         if status:
@@ -42,7 +46,7 @@ def adapt(handle):
 
 def variables_of(event):
     """As the classic watchdog has them."""
-    variables = {b"Http_Method": event.method.encode(), b"Http_Path": os.fsencode(event.path)}
+    variables = {b"Http_Method": event.method.encode(), b"Http_Path": event.path.encode("utf-8", "surrogateescape").replace(b"\0", b"%00")}
     query = event.query_text
     if query:
         variables[b"Http_Query"] = query.encode("latin-1")

@@ -9,7 +9,7 @@ import atexit
 import gc
 import os
 import sys
-from posix import putenv, unsetenv
+from posix import putenv
 from time import monotonic
 
 from _faas_frames import ABORT, EXIT, EXITED, LEFT, RUN, Gone, broken
@@ -131,32 +131,14 @@ def take_over(descriptors):
         os.close(descriptor)
 
 
-class Variables:
-    """Those of a call, in place of those of the call before: as os.environb would, without its detours."""
-
-    def __init__(self):
-        self.known = os.environ._data
-        self.own = dict(self.known)
-        self.names = set()
-
-    def set(self, entries):
-        names = set()
-        for entry in entries.split(b"\0") if entries else ():
-            name, _, value = entry.partition(b"=")
-            putenv(name, value)
-            self.known[name] = value
-            names.add(name)
-        for name in self.names - names:
-            self.reset(name)
-        self.names = names
-
-    def reset(self, name):
-        if name in self.own:
-            self.known[name] = self.own[name]
-            putenv(name, self.own[name])
-        else:
-            del self.known[name]
-            unsetenv(name)
+def add_variables(variables):
+    """As os.environb would, without its detours. Only in a process that ends with its call: the C library keeps every
+    value that it was ever given."""
+    known = os.environ._data
+    for entry in variables.split(b"\0") if variables else ():
+        name, _, value = entry.partition(b"=")
+        putenv(name, value)
+        known[name] = value
 
 
 class Receiver:
@@ -191,8 +173,8 @@ class ForkServer:
     """Forks a process for each RUN and tells how it ended.
 
     After a fork, each page that either side writes to is copied, and those copies are most of what a call costs. So
-    what is done for a call is little, and here rather than in the forked process, which begins with nothing of its own;
-    it goes past Python's own layers where those do much (`_signal` for `signal`, which makes enumerations).
+    what is done for a call is little, and goes past Python's own layers where those do much (`_signal` for `signal`,
+    which makes enumerations).
 
     What happens is told by two signals, which are only ever waited for: SIGCHLD, and SIGIO when frames have come.
     """
@@ -201,12 +183,13 @@ class ForkServer:
         import fcntl
         self.channel = channel
         self.receiver = Receiver(channel)
-        self.variables = Variables()
         self.child = child
         # Process ids of calls, and calls of processes; of those that have exited, what they may have left behind.
         self.processes = {}
         self.calls = {}
         self.left = {}
+        # A handler that ignores SIGCHLD would have its processes reaped by the kernel, without a word to us.
+        self.disposition = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_BLOCK, SIGNALS)
         fcntl.fcntl(channel.socket, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(channel.socket, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
@@ -247,30 +230,33 @@ class ForkServer:
 
     def fork(self, call, variables):
         descriptors = self.receiver.take_three()
-        self.variables.set(variables)
         try:
             process = os.fork()
         except OSError as error:
             self.channel.send(ABORT, 0, call, ("cannot fork: %s" % error.strerror).encode())
         else:
             if process == 0:
-                self.become(descriptors)
+                self.become(descriptors, variables)
             self.processes[call] = process
             self.calls[process] = call
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def become(self, descriptors):
+    def become(self, descriptors, variables):
         """In the forked process; does not return."""
         status = 1
         try:
             os.setpgid(0, 0)
+            if self.disposition not in (None, _signal.SIG_DFL):
+                _signal.signal(_signal.SIGCHLD, self.disposition)
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, SIGNALS)
             os.close(self.channel.socket)
+            self.channel.buffer = b""
             # Those of a RUN that has not come whole.
             for descriptor in self.receiver.descriptors:
                 os.close(descriptor)
             take_over(descriptors)
+            add_variables(variables)
             status = self.child() or 0
         finally:
             leave(status)
@@ -331,5 +317,5 @@ def serve_one(channel, child):
     receiver.socket.close()
     set_up_streams()
     take_over(descriptors)
-    Variables().set(variables)
+    add_variables(variables)
     leave(child() or 0)

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Once;
 
 use landlock::{
     ABI, Access, AccessFs, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -47,11 +46,7 @@ pub(crate) fn restrict(read: &[PathBuf], write: &[PathBuf]) -> io::Result<()> {
     }
     let status = restrict_files(read, write).map_err(io::Error::other)?;
     if status.ruleset == RulesetStatus::NotEnforced {
-        // Of several threads, one says it.
-        static SAID: Once = Once::new();
-        SAID.call_once(|| {
-            log::line(format_args!("handlers are not confined: this kernel offers no Landlock"));
-        });
+        log::line(format_args!("handlers are not confined: this kernel offers no Landlock"));
     }
     set_no_new_privs(true)?;
     let none = CapabilitySet::empty();

@@ -60,6 +60,7 @@ pub(crate) fn run(config: Config) -> ExitCode {
         let lived = runtime.block_on(live(config, program));
         // A thread that waits for a file, on a pipe or a lost disk, must not hold the exit.
         runtime.shutdown_background();
+        log::flush();
         lived
     });
     match lived {

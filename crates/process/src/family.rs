@@ -91,21 +91,29 @@ pub(crate) fn kill_descendant(pid: Pid, parent: Pid) {
     }
 }
 
+/// Whether a process is in our session. The leader of that may be outside our namespace.
+pub(crate) fn is_in_session(pid: Pid) -> bool {
+    let own = stat(getpid()).map(|stat| stat.session);
+    own.is_some() && stat(pid).map(|stat| stat.session) == own
+}
+
 struct Stat {
     state: char,
     parent: Option<Pid>,
+    session: i32,
 }
 
 fn stat(pid: Pid) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
 }
 
-/// Reads `PID (NAME) STATE PPID …`; the name may hold spaces and brackets.
+/// Reads `PID (NAME) STATE PPID PGRP SESSION …`; the name may hold spaces and brackets.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    Some(Stat { state, parent: parse_pid(fields.next()?) })
+    let parent = parse_pid(fields.next()?);
+    Some(Stat { state, parent, session: fields.nth(1)?.parse().ok()? })
 }
 
 fn parse_pid(text: &str) -> Option<Pid> {
@@ -120,7 +128,7 @@ mod tests {
     fn a_name_with_brackets_does_not_confuse_the_parent() {
         let stat = parse_stat("42 (a) S 7 (b) Z 41 42 42 0 -1").unwrap();
         assert_eq!(stat.state, 'Z');
-        assert_eq!(stat.parent, Pid::from_raw(41));
+        assert_eq!((stat.parent, stat.session), (Pid::from_raw(41), 42));
     }
 
     #[test]

@@ -8,12 +8,10 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpid, getsid, kill_process, kill_process_group, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, kill_process_group, waitid};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
-use crate::family::{Family, children_of};
+use crate::family::{Family, children_of, is_in_session};
 
 /// What becomes of processes whose parent died and that are therefore ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,21 +64,25 @@ pub(crate) fn kill_in_session(family: &Family) {
     let children = children_of(getpid());
     let _no_spawning = family.lock();
     let own = family.own();
-    let session = getsid(None).ok();
     let orphans = children.into_iter().filter(|pid| !own.contains(&pid.as_raw_nonzero().get()));
-    for pid in orphans.filter(|&pid| session.is_some() && getsid(Some(pid)).ok() == session) {
+    for pid in orphans.filter(|&pid| is_in_session(pid)) {
         // Nobody else reaps it meanwhile: sweeps run on this thread, or wait for the lock.
-        let _ = kill_process_group(pid, Signal::KILL);
-        treat(pid, Orphans::Kill);
+        if is_child(pid) {
+            let _ = kill_process_group(pid, Signal::KILL);
+            treat(pid, Orphans::Kill);
+        }
     }
 }
 
 /// The number is looked up again before it is killed: it may have been let go since it was listed.
 fn treat(pid: Pid, orphans: Orphans) {
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-    let still_ours = waitid(WaitId::Pid(pid), look | WaitIdOptions::NOWAIT).is_ok();
-    if still_ours && orphans == Orphans::Kill {
+    if is_child(pid) && orphans == Orphans::Kill {
         let _ = kill_process(pid, Signal::KILL);
     }
-    let _ = waitid(WaitId::Pid(pid), look);
+    let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+}
+
+fn is_child(pid: Pid) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid), look).is_ok()
 }

@@ -43,34 +43,28 @@ struct Request {
 type Queue = Mutex<mpsc::Receiver<Request>>;
 
 impl Spawner {
-    /// Makes this process a child subreaper and starts the threads, each of which runs `prepare` before anything else;
-    /// its error is returned. Needs a tokio runtime with IO and time. One per process.
+    /// Makes this process a child subreaper and starts the threads. The first runs `prepare` before anything else, and
+    /// starts the others, which so have what it set for itself; its error is returned. Needs a tokio runtime with IO
+    /// and time. One per process.
     pub fn start(
         orphans: Orphans,
-        prepare: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+        prepare: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
         set_child_subreaper(Some(getpid()))?;
         let family = Arc::new(Family::default());
         orphans::watch(&family, orphans)?;
         let (requests, queue) = mpsc::channel(QUEUE);
-        let (queue, prepare) = (Arc::new(Mutex::new(queue)), Arc::new(prepare));
-        let (prepared, results) = std_mpsc::sync_channel(THREADS);
-        for _ in 0..THREADS {
-            let (queue, family) = (Arc::clone(&queue), Arc::clone(&family));
-            let (prepare, prepared) = (Arc::clone(&prepare), prepared.clone());
-            thread::Builder::new().name("spawner".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-                let outcome = prepare();
-                let ready = outcome.is_ok();
-                let _ = prepared.send(outcome);
-                drop(prepared);
-                if ready {
-                    serve(&queue, &family);
-                }
-            })?;
-        }
-        for _ in 0..THREADS {
-            results.recv().map_err(|_| io::Error::other("a spawning thread ended"))??;
-        }
+        let (queue, threads_family) = (Arc::new(Mutex::new(queue)), Arc::clone(&family));
+        let (prepared, result) = std_mpsc::sync_channel(1);
+        start_thread(move || {
+            let outcome = prepare().and_then(|()| start_others(&queue, &threads_family));
+            let ready = outcome.is_ok();
+            let _ = prepared.send(outcome);
+            if ready {
+                serve(&queue, &threads_family);
+            }
+        })?;
+        result.recv().map_err(|_| io::Error::other("the spawning thread ended"))??;
         Ok(Self { requests, family })
     }
 
@@ -108,6 +102,18 @@ impl Spawner {
             thread::sleep(KILL_PAUSE);
         }
     }
+}
+
+fn start_thread(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("spawner".to_owned()).stack_size(STACK_BYTES).spawn(run).map(drop)
+}
+
+fn start_others(queue: &Arc<Queue>, family: &Arc<Family>) -> io::Result<()> {
+    for _ in 1..THREADS {
+        let (queue, family) = (Arc::clone(queue), Arc::clone(family));
+        start_thread(move || serve(&queue, &family))?;
+    }
+    Ok(())
 }
 
 fn serve(queue: &Queue, family: &Arc<Family>) {

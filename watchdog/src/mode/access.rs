@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use hyper::header::USER_AGENT;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Uri};
 
 use crate::inbound::Inbound;
 use crate::log;
@@ -11,12 +11,13 @@ use crate::log;
 /// Logged when dropped, which is when the answer was sent or given up.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    request: String,
+    method: Method,
+    uri: Uri,
     start: Instant,
-    /// ` [CALL-ID]`, or nothing.
-    call_id: String,
-    /// `200 OK - ContentLength: 39B`, once known.
-    answer: Option<String>,
+    /// The call's id, where it is asked for.
+    call_id: Option<String>,
+    /// Status and length, once known.
+    answer: Option<(StatusCode, Option<u64>)>,
 }
 
 impl AccessLog {
@@ -26,24 +27,26 @@ impl AccessLog {
         if header(USER_AGENT.as_str()).is_some_and(|agent| agent.starts_with("kube-probe")) {
             return None;
         }
-        let call_id = header(faas_api::headers::CALL_ID).unwrap_or("none");
-        let call_id = if with_call_id { format!(" [{call_id}]") } else { String::new() };
-        let request = format!("{} {}", request.method(), request.uri());
-        Some(Self { request, start, call_id, answer: None })
+        let call_id = with_call_id.then(|| header(faas_api::headers::CALL_ID).unwrap_or("none").to_owned());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Some(Self { method, uri, start, call_id, answer: None })
     }
 
     pub(super) fn answered(mut self, status: StatusCode, length: Option<u64>) -> Self {
-        self.answer = Some(format!("{status} - ContentLength: {}", human_size(length)));
+        self.answer = Some((status, length));
         self
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        if let Some(answer) = &self.answer {
-            let seconds = self.start.elapsed().as_secs_f64();
-            log::line(format_args!("{} - {answer} ({seconds:.4}s){}", self.request, self.call_id));
-        }
+        let Some((status, length)) = self.answer else { return };
+        let Self { method, uri, start, call_id, .. } = self;
+        let (size, seconds) = (human_size(length), start.elapsed().as_secs_f64());
+        let call_id = call_id.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
+        log::later(format_args!(
+            "{method} {uri} - {status} - ContentLength: {size} ({seconds:.4}s){call_id}"
+        ));
     }
 }
 

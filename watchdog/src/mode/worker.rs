@@ -14,6 +14,7 @@ mod life;
 mod link;
 pub(crate) mod pool;
 pub(crate) mod process;
+mod upload;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ use self::hello::{Hello, Speaks};
 use self::launch::{Launcher, Origin};
 use self::pool::{Policy, Pool};
 use super::access::AccessLog;
-use super::deadline::deadline;
+use super::deadline::limit;
 use super::fork::{Bounds, Fork, Source};
 use crate::answer::{self, Answer, Side};
 use crate::body::Body;
@@ -73,7 +74,7 @@ impl Worker {
         let launcher = Launcher { origin: Origin::Exec { program, spawner }, lines };
         let (isolation, count) = (settings.isolation, settings.count);
         let decide = move |hello| policy(isolation, count, hello);
-        let pool = Pool::new(launcher, config.ready_timeout, metrics.clone(), decide);
+        let pool = Pool::new(launcher, config.ready_timeout, metrics.clone(), None, decide);
         pool.prepare();
         let (bounds, start_limit) = (config.into(), config.ready_timeout);
         Self { settings, pool, way: OnceLock::new(), bounds, metrics, start_limit }
@@ -106,7 +107,7 @@ impl Worker {
             Way::Frames(pool) => pool,
         };
         let access = AccessLog::of(&request, start, self.settings.logs.call_id);
-        let limit = deadline(request.headers(), self.bounds.exec_timeout);
+        let limit = limit(request.headers(), self.bounds.exec_timeout);
         let (head, body) = request.into_parts();
         let until = limit.map(|limit| (start + limit).into());
         let mut answer = match call::run(pool, head, body, self.bounds.read_timeout, until).await {
@@ -140,7 +141,7 @@ impl Worker {
             lines: self.settings.logs.lines("stdout"),
         };
         let each = Policy { least: 0, most: usize::MAX, once: true, concurrency: Some(1) };
-        Way::Frames(Pool::new(launcher, self.start_limit, self.metrics.clone(), move |_| each))
+        Way::Frames(Pool::new(launcher, self.start_limit, self.metrics.clone(), Some(each), move |_| each))
     }
 }
 
@@ -148,6 +149,8 @@ impl Worker {
 fn policy(isolation: Isolation, count: Option<usize>, hello: Hello) -> Policy {
     let many = Policy { least: 0, most: usize::MAX, once: true, concurrency: Some(1) };
     match isolation {
+        // Each call is a process in any case.
+        Isolation::Worker if hello.speaks == Speaks::Stdio => policy(Isolation::Fork, count, hello),
         Isolation::Worker => {
             let (least, most) = count.map_or((1, GROWTH), |count| (count, count));
             Policy { least, most, once: false, concurrency: None }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use rustix::process::Signal;
 
-use crate::harness::{Watchdog, exists, read_answer, script, until};
+use crate::harness::{Watchdog, exists, read_answer, script, soak, until};
 
 pub(crate) fn shell(text: &str, more: &[(&str, &str)]) -> Watchdog {
     let folder = tempfile::tempdir().unwrap();
@@ -166,10 +166,11 @@ fn neither_zombies_nor_descriptors_stay_behind() {
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", watchdog.pid())).unwrap().count();
     watchdog.get("/");
     let before = descriptors();
-    for _ in 0..50 {
+    let calls = soak(50);
+    for _ in 0..calls {
         assert_eq!(watchdog.get("/").status, 200);
     }
-    until("descriptors as before", || (descriptors() <= before).then_some(()));
+    until(&format!("descriptors as before, after {calls} calls"), || (descriptors() <= before).then_some(()));
     let tasks = || std::fs::read_dir(format!("/proc/{}/task", watchdog.pid())).unwrap().flatten();
     until("no child left", || {
         let children = tasks().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());

@@ -105,6 +105,12 @@ pub(crate) fn children(pid: u32) -> Vec<String> {
     pids
 }
 
+/// How many calls a test of leaks makes: `make soak` asks for 100,000.
+#[expect(clippy::disallowed_methods, reason = "how thorough a test is, is for whoever runs it")]
+pub(crate) fn soak(calls: usize) -> usize {
+    std::env::var("FAAS_SOAK_CALLS").map_or(calls, |text| text.parse().unwrap())
+}
+
 /// Descriptors that a process has open.
 pub(crate) fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()

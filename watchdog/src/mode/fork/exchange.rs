@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body as _;
 use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -24,8 +25,8 @@ use crate::inbound::{Broken, Inbound};
 use crate::mode::lines::Lines;
 use crate::output::{self, Output};
 
-/// What an empty pipe takes at once, if there are pages of the usual size: one of them may not be filled.
-pub(super) const PIPE: usize = 32 * 1024;
+/// The longest body that is read before there is a process: an empty pipe takes it, as a rule.
+const SHORT: usize = 32 * 1024;
 
 /// Why there is no exit status and output.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl Running {
         input: Input,
         errors: Option<Lines>,
     ) -> Result<Self, Failure> {
-        let (descriptors, pipes) = pipes(&input, errors.is_none()).map_err(Failure::Spawn)?;
+        let (descriptors, pipes, input) = pipes(input, errors.is_none()).map_err(Failure::Spawn)?;
         let process = source.start(variables, descriptors).await?;
         Ok(Self { process, pipes, input, errors })
     }
@@ -154,8 +155,9 @@ pub(in crate::mode) async fn whole(
     Ok(bytes.freeze())
 }
 
-fn pipes(input: &Input, combine: bool) -> io::Result<(Descriptors, Pipes)> {
-    let (stdin, feed) = stdin(input)?;
+/// The pipes, and what is left of the input to go through them.
+fn pipes(input: Input, combine: bool) -> io::Result<(Descriptors, Pipes, Input)> {
+    let (stdin, feed, input) = stdin(input)?;
     let (stdout, read) = outlet()?;
     let (stderr, log) = if combine {
         (stdout.try_clone()?, None)
@@ -163,22 +165,30 @@ fn pipes(input: &Input, combine: bool) -> io::Result<(Descriptors, Pipes)> {
         let (stderr, log) = outlet()?;
         (stderr, Some(log))
     };
-    Ok((Descriptors { stdin, stdout, stderr }, Pipes { stdin: feed, stdout: read, stderr: log }))
+    Ok((Descriptors { stdin, stdout, stderr }, Pipes { stdin: feed, stdout: read, stderr: log }, input))
 }
 
-/// What the handler reads from, and where more of it goes. What fits the pipe is in it before the handler starts.
-fn stdin(input: &Input) -> io::Result<(OwnedFd, Option<Sender>)> {
+/// What the handler reads from, where more of it goes, and what that is. What fits the pipe is in it before the handler
+/// starts; a user with many pipes gets smaller ones.
+fn stdin(input: Input) -> io::Result<(OwnedFd, Option<Sender>, Input)> {
     if input.is_empty() {
-        return Ok((OwnedFd::from(File::open("/dev/null")?), None));
+        return Ok((OwnedFd::from(File::open("/dev/null")?), None, input));
     }
     let (stdin, feed) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfl(&feed, OFlags::NONBLOCK)?;
-    match input {
-        Input::Whole(bytes) if bytes.len() <= PIPE => {
-            rustix::io::write(&feed, bytes)?;
-            Ok((stdin, None))
-        }
-        _ => Ok((stdin, Some(Sender::from_owned_fd_unchecked(feed)?))),
+    let rest = match input {
+        Input::Whole(bytes) => Input::Whole(bytes.slice(fill(&feed, &bytes)?..)),
+        stream @ Input::Stream(..) => stream,
+    };
+    let feed = if rest.is_empty() { None } else { Some(Sender::from_owned_fd_unchecked(feed)?) };
+    Ok((stdin, feed, rest))
+}
+
+/// How much a new pipe has taken.
+fn fill(feed: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    match rustix::io::write(feed, bytes) {
+        Err(Errno::AGAIN) => Ok(0),
+        written => Ok(written?),
     }
 }
 
@@ -193,7 +203,7 @@ impl Input {
     /// A short body is read before there is a process, so that a slow sender holds none.
     pub(super) async fn of(body: Inbound, patience: Duration) -> Result<Self, Failure> {
         match body.size_hint().exact() {
-            Some(length) if length <= PIPE as u64 => Ok(Self::Whole(whole(body, PIPE, patience).await?)),
+            Some(length) if length <= SHORT as u64 => Ok(Self::Whole(whole(body, SHORT, patience).await?)),
             _ => Ok(Self::Stream(body, patience)),
         }
     }
@@ -209,8 +219,6 @@ impl Input {
 /// Writes the input until its end. A handler that does not read it is fine: the rest is read and thrown away.
 async fn feed(input: Input, mut stdin: Option<Sender>) -> Result<(), Failure> {
     match input {
-        // In the pipe already.
-        Input::Whole(_) if stdin.is_none() => {}
         Input::Whole(bytes) => write(&mut stdin, &bytes).await,
         Input::Stream(mut body, patience) => {
             while let Some(bytes) = body.next_part(patience).await? {

@@ -56,13 +56,18 @@ impl AsyncRead for Outlet {
         if overdue && self.left == 0 {
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.pipe).poll_read(context, buffer);
         if !overdue {
-            return read;
+            return Pin::new(&mut self.pipe).poll_read(context, buffer);
         }
-        self.left = self.left.saturating_sub(buffer.filled().len() - before);
-        // An end of file: nothing was read.
-        if read.is_pending() { Poll::Ready(Ok(())) } else { read }
+        match self.pipe.try_read(buffer.initialize_unfilled()) {
+            // An end of file: nothing was read.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(read) => {
+                buffer.advance(read);
+                self.left = self.left.saturating_sub(read);
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 }

@@ -1,34 +1,31 @@
 //! One call to a handler process, through frames.
 //!
-//! What fits the window is read from the caller before a process is taken, so that a slow sender holds none; the rest is
-//! sent by a task of its own, as fast as the handler acknowledges it. The answer is passed on as it comes, and
-//! acknowledged as the caller takes it.
+//! What fits the window is read from the caller before a process is taken, so that a slow sender holds none. The answer is
+//! passed on as it comes, and acknowledged as the caller takes it.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use hyper::body::{Body as _, Frame as BodyFrame};
+use bytes::Bytes;
+use hyper::body::Frame as BodyFrame;
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::head;
 use super::lease::Lease;
 use super::pool::{Pool, Unavailable};
-use super::process::{Event, Process, WINDOW};
+use super::process::{Event, WINDOW};
+use super::upload::{Upload, Uploading};
 use crate::answer::handler_exit;
-use crate::frame::{END, Kind, Usage};
+use crate::frame::Usage;
 use crate::inbound::{Broken, Inbound};
+use crate::mode::deadline::{is_stream, wants_stream};
 
-/// Bytes of body in one frame.
-const PIECE: usize = 64 * 1024;
 /// Processes that a call is sent to, one after the other, while none looks at it.
 const TRIES: usize = 3;
 
@@ -57,13 +54,6 @@ pub(super) struct Begun {
     pub(super) usage: Option<Usage>,
 }
 
-/// The request's body as far as it was read before a process was taken.
-struct Upload {
-    first: Bytes,
-    /// Absent when `first` is all.
-    rest: Option<Inbound>,
-}
-
 /// Sends one request through a process of the pool, and waits for the beginning of the answer. One that its process never
 /// looked at goes to another, while all of it is here.
 pub(super) async fn run(
@@ -73,6 +63,7 @@ pub(super) async fn run(
     patience: Duration,
     deadline: Option<Instant>,
 ) -> Result<Begun, Failure> {
+    let may_last = wants_stream(&head.headers);
     let mut upload = within(deadline, Upload::begin(body, patience)).await??;
     let call_id = head.headers.get(faas_api::headers::CALL_ID).cloned();
     let text = head::write(&mut head);
@@ -89,7 +80,10 @@ pub(super) async fn run(
             (Ok(Err(Failure::Unseen(_))), Some(first)) => upload = Upload { first, rest: None },
             (Ok(Err(failure)), _) => return Err(failure),
             (Ok(Ok((begun, true))), _) => return Ok(begun),
-            (Ok(Ok((begun, false))), _) => return Ok(call.stream(begun, deadline)),
+            (Ok(Ok((begun, false))), _) => {
+                let lasts = may_last && is_stream(&begun.headers);
+                return Ok(call.stream(begun, deadline.filter(|_| !lasts)));
+            }
         }
     }
     Err(Failure::Unseen("its processes take no more calls".to_owned()))
@@ -99,84 +93,6 @@ async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -
     match deadline {
         None => Ok(future.await),
         Some(deadline) => timeout_at(deadline, future).await.map_err(|_| Failure::Timeout),
-    }
-}
-
-impl Upload {
-    /// Reads up to a window.
-    async fn begin(mut body: Inbound, patience: Duration) -> Result<Self, Failure> {
-        let mut first = BytesMut::new();
-        while first.len() < WINDOW && !body.is_end_stream() {
-            match body.next_part(patience).await? {
-                Some(bytes) => first.extend_from_slice(&bytes),
-                None => return Ok(Self { first: first.freeze(), rest: None }),
-            }
-        }
-        let rest = (!body.is_end_stream()).then_some(body);
-        Ok(Self { first: first.freeze(), rest })
-    }
-
-    /// Sends the head with what was read; a task sends the rest.
-    fn send(mut self, lease: &mut Lease, head: &[u8], patience: Duration) -> Uploading {
-        let fits = self.first.split_to(self.first.len().min(WINDOW));
-        let length = u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let whole = self.first.is_empty() && self.rest.is_none();
-        let flags = if whole { END } else { 0 };
-        let mut uploading = JoinSet::new();
-        if !whole {
-            let (process, call) = (Arc::clone(lease.process()), lease.call);
-            let room = WINDOW - fits.len();
-            let sender = Sender { credit: process.credit(call), process, call, room };
-            uploading.spawn(sender.run(self, patience));
-        }
-        lease.send(Kind::Head, flags, &[&length, head, &fits], Vec::new());
-        uploading
-    }
-}
-
-/// The task that sends the rest of a body, if any. Dropping it ends the task.
-type Uploading = JoinSet<Result<(), Failure>>;
-
-/// Sends body as far as the handler has room for it.
-struct Sender {
-    process: Arc<Process>,
-    call: u32,
-    credit: mpsc::UnboundedReceiver<u32>,
-    room: usize,
-}
-
-impl Sender {
-    async fn run(mut self, upload: Upload, patience: Duration) -> Result<(), Failure> {
-        let mut part = upload.first;
-        let mut rest = upload.rest;
-        loop {
-            if self.send(part).await.is_none() {
-                return Ok(());
-            }
-            let more = match &mut rest {
-                Some(body) => body.next_part(patience).await?,
-                None => None,
-            };
-            match more {
-                Some(bytes) => part = bytes,
-                None => break,
-            }
-        }
-        self.process.send(Kind::Body, END, self.call, &[]);
-        Ok(())
-    }
-
-    /// None when the call is over.
-    async fn send(&mut self, mut part: Bytes) -> Option<()> {
-        while !part.is_empty() {
-            if self.room == 0 {
-                self.room = self.credit.recv().await? as usize;
-            }
-            let piece = part.split_to(part.len().min(self.room).min(PIECE));
-            self.room -= piece.len();
-            self.process.send(Kind::Body, 0, self.call, &[&piece]);
-        }
-        Some(())
     }
 }
 
@@ -204,12 +120,11 @@ impl Call {
                     head::parse(&head, &self.method).map_err(|error| self.broken(error))?;
                 Ok((Begun { status, headers, body, rest: None, usage }, end))
             }
-            Some(Event::Body { .. }) => Err(self.broken("BODY before HEAD")),
             Some(Event::Aborted { reason, unseen: true }) => Err(Failure::Unseen(reason)),
             Some(Event::Aborted { reason, .. }) => Err(Failure::Aborted(reason)),
             Some(Event::Exited { status, .. }) => Err(Failure::Died(handler_exit(status))),
             Some(Event::Lost(reason)) => Err(Failure::Died(reason)),
-            None => Err(Failure::Died("handler is gone".to_owned())),
+            Some(Event::Body { .. }) | None => Err(Failure::Died("handler is gone".to_owned())),
         }
     }
 
@@ -219,13 +134,14 @@ impl Call {
     }
 
     fn stream(self, begun: Begun, deadline: Option<Instant>) -> Begun {
+        let clock = deadline.map(|deadline| self.lease.end_at(deadline));
         let rest = Rest {
             first: begun.body,
             taken: 0,
             ended: false,
-            deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
-            lease: Some(self.lease),
-            _uploading: self.uploading,
+            lease: self.lease,
+            uploading: self.uploading,
+            _clock: clock,
         };
         Begun { body: Bytes::new(), rest: Some(rest), ..begun }
     }
@@ -237,10 +153,10 @@ pub(crate) struct Rest {
     /// Not acknowledged yet.
     taken: usize,
     ended: bool,
-    deadline: Option<Pin<Box<Sleep>>>,
-    /// Absent once its time was over.
-    lease: Option<Lease>,
-    _uploading: Uploading,
+    lease: Lease,
+    uploading: Uploading,
+    /// Runs for a caller who does not read, too.
+    _clock: Option<JoinSet<()>>,
 }
 
 impl Rest {
@@ -252,30 +168,24 @@ impl Rest {
             let first = std::mem::take(&mut self.first);
             return Poll::Ready(Some(Ok(self.take(first))));
         }
-        let event = loop {
-            let Some(lease) = self.lease.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };
-            let Poll::Ready(event) = lease.poll_next(context) else { return self.poll_deadline(context) };
-            match event {
-                // An empty frame would end a chunked answer for some readers.
-                Some(Event::Body { body, end }) if body.is_empty() => self.ended = end,
-                event => break event,
-            }
-        };
-        Poll::Ready(match event {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(Some(Ok(Err(_)))) = self.uploading.poll_join_next(context) {
+            self.lease.abort();
+            return Poll::Ready(Some(Err(io::Error::other("the request body broke off"))));
+        }
+        match ready!(self.lease.poll_next(context)) {
             Some(Event::Body { body, end }) => {
                 self.ended = end;
-                Some(Ok(self.take(body)))
-            }
-            Some(Event::Aborted { reason, .. } | Event::Lost(reason)) => Some(Err(io::Error::other(reason))),
-            Some(Event::Exited { status, .. }) => Some(Err(io::Error::other(handler_exit(status)))),
-            Some(Event::Head { .. }) => {
-                if let Some(lease) = &self.lease {
-                    lease.condemn();
+                if body.is_empty() {
+                    // Only the end comes without bytes.
+                    return Poll::Ready(None);
                 }
-                Some(Err(io::Error::other("a second HEAD")))
+                Poll::Ready(Some(Ok(self.take(body))))
             }
-            None => Some(Err(io::ErrorKind::InvalidData.into())),
-        })
+            other => Poll::Ready(Some(Err(io::Error::other(describe(other))))),
+        }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
@@ -285,22 +195,19 @@ impl Rest {
     /// Whoever asks for more has taken what was before.
     fn take(&mut self, bytes: Bytes) -> BodyFrame<Bytes> {
         self.taken += bytes.len();
-        if let Some(lease) = self.lease.as_ref().filter(|_| self.taken >= WINDOW / 2 && !self.ended) {
-            lease.process().acknowledge(lease.call, std::mem::take(&mut self.taken));
+        if self.taken >= WINDOW / 2 && !self.ended {
+            self.lease.process().acknowledge(self.lease.call, std::mem::take(&mut self.taken));
         }
         BodyFrame::data(bytes)
     }
+}
 
-    fn poll_deadline(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<BodyFrame<Bytes>, io::Error>>> {
-        let Some(deadline) = &mut self.deadline else { return Poll::Pending };
-        ready!(deadline.as_mut().poll(context));
-        if let Some(lease) = self.lease.take() {
-            lease.expire();
-        }
-        Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())))
+/// Why an answer is broken off.
+fn describe(event: Option<Event>) -> String {
+    match event {
+        Some(Event::Aborted { reason, .. } | Event::Lost(reason)) => reason,
+        Some(Event::Exited { status, .. }) => handler_exit(status),
+        _ => "handler is gone".to_owned(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! A place for one call in a process.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::pool::Pool;
 use super::process::{Event, Opened, Process};
@@ -65,6 +67,21 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Ends the call at this time; the process is killed as soon as nobody else needs it. Dropping the set calls it off.
+    pub(super) fn end_at(&self, deadline: Instant) -> JoinSet<()> {
+        let (pool, process, call) = (Arc::clone(&self.pool), Arc::clone(&self.process), self.call);
+        let mut clock = JoinSet::new();
+        clock.spawn(async move {
+            sleep_until(deadline).await;
+            process.send(Kind::Abort, 0, call, &[]);
+            process.give_up(call);
+            pool.retire(&process, Some(call));
+        });
+        clock
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.process.is_running(self.call) {
@@ -81,14 +98,14 @@ impl Drop for Lease {
             return;
         }
         self.abort();
-        tokio::spawn(abandon(Arc::clone(&self.pool), Arc::clone(&self.process), self.call));
+        tokio::spawn(abandon(Arc::clone(&self.pool), Arc::downgrade(&self.process), self.call));
     }
 }
 
 /// The caller has left: the handler may stop, for a while.
-async fn abandon(pool: Arc<Pool>, process: Arc<Process>, call: u32) {
+async fn abandon(pool: Arc<Pool>, process: Weak<Process>, call: u32) {
     tokio::time::sleep(ABANDONED).await;
-    if process.is_running(call) {
+    if let Some(process) = process.upgrade().filter(|process| process.is_running(call)) {
         pool.retire(&process, Some(call));
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Life {
     pub(super) process: Arc<Process>,
     pub(super) started: Instant,
     pub(super) loaded: bool,
+    /// It was told to end, before it did.
+    pub(super) told: bool,
 }
 
 impl Life {
@@ -53,6 +55,8 @@ impl Life {
         let early = match loading.await {
             Ok(Ok(())) => None,
             Ok(Err(broken)) => broken,
+            // HELLO may have come in the last instant.
+            Err(_) if self.loaded => None,
             Err(_) => {
                 let limit = faas_api::format_duration(limit);
                 return Outcome::NotStarted(format!("not ready in {limit}"));
@@ -87,6 +91,10 @@ impl Life {
             broken = process.live(socket, buffer, |progress| self.on(progress)) => broken,
             () = process.doomed() => return (None, None),
         };
+        // It takes no call from here on; another takes its place at once.
+        self.told = process.is_retired();
+        process.close();
+        self.pool.leave(&process);
         // A process that broke the protocol is killed, and how it would have exited is of no interest.
         let status = match broken {
             // It has let go of its connection, and works on.
@@ -108,22 +116,27 @@ impl Life {
             }
             (Progress::Freed, _) if self.pool.is_once() => self.let_go(),
             (Progress::Freed, _) => self.pool.serve_waiting(),
-            (Progress::Leaving, _) => self.pool.leave(&self.process),
+            (Progress::Leaving, _) => {
+                self.pool.leave(&self.process);
+                self.let_go();
+            }
             _ => {}
         }
     }
 
     /// It has served its call, and ends by itself. If not, it is killed.
     fn let_go(&self) {
-        let process = Arc::clone(&self.process);
+        let process = Arc::downgrade(&self.process);
         tokio::spawn(async move {
             tokio::time::sleep(LAST_BREATH).await;
-            process.retire(None);
+            if let Some(process) = process.upgrade() {
+                process.retire(None);
+            }
         });
     }
 
     fn end(&self, broken: Option<&Broken>, status: Option<ExitStatus>) -> (Outcome, Ended) {
-        let told = broken.is_none() || self.process.is_retired();
+        let told = broken.is_none() || self.told;
         let reason = match (broken, status) {
             (Some(Broken::Protocol(_)), _) | (_, None) => {
                 broken.map_or_else(|| "handler was killed".to_owned(), |broken| format!("handler {broken}"))

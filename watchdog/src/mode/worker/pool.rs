@@ -53,6 +53,8 @@ pub(crate) struct Pool {
 struct State {
     processes: Vec<Arc<Process>>,
     starting: usize,
+    /// Places that stay empty for a while: the last start in them came to nothing.
+    pausing: usize,
     waiting: VecDeque<Waiting>,
 }
 
@@ -71,13 +73,14 @@ impl Pool {
         launcher: Launcher,
         start_limit: Duration,
         metrics: Metrics,
+        policy: Option<Policy>,
         decide: impl Fn(Hello) -> Policy + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             launcher,
             start_limit,
             metrics,
-            policy: OnceLock::new(),
+            policy: policy.map_or_else(OnceLock::new, OnceLock::from),
             decide: Box::new(decide),
             state: Mutex::default(),
             loaded: watch::Sender::new(None),
@@ -132,7 +135,9 @@ impl Pool {
     fn find(&self, state: &mut State) -> Option<Arc<Process>> {
         let policy = self.policy.get()?;
         let room = |process: &Process| {
-            let most = policy.concurrency.or_else(|| Some(process.hello()?.concurrency)).unwrap_or(1);
+            let hello = process.hello()?;
+            let most =
+                if hello.becomes_the_call() { 1 } else { policy.concurrency.unwrap_or(hello.concurrency) };
             Some(process.running()).filter(|&running| running < most && !process.is_retired())
         };
         let with_room = state.processes.iter().enumerate();
@@ -188,7 +193,7 @@ impl Pool {
         let start = Policy { least: 1, most: 1, once: false, concurrency: None };
         let policy = self.policy.get().unwrap_or(&start);
         loop {
-            let total = state.processes.len() + state.starting;
+            let total = state.processes.len() + state.starting + state.pausing;
             let wanted = total < policy.least || state.waiting.len() > state.starting;
             if !wanted || total >= policy.most {
                 return;
@@ -203,9 +208,15 @@ impl Pool {
         let started = Instant::now();
         let outcome = match self.launcher.start().await {
             Ok((process, socket, handle)) => {
-                Life { pool: Arc::clone(&self), process: Arc::new(process), started, loaded: false }
-                    .live(socket, handle)
-                    .await
+                Life {
+                    pool: Arc::clone(&self),
+                    process: Arc::new(process),
+                    started,
+                    loaded: false,
+                    told: false,
+                }
+                .live(socket, handle)
+                .await
             }
             Err(error) => Outcome::NotStarted(format!("cannot start: {error}")),
         };
@@ -225,7 +236,9 @@ impl Pool {
         let waiting = {
             let mut state = self.state();
             // One start answers for one who waits; where none is left at all, for everybody.
-            let alone = state.processes.is_empty() && state.starting <= 1;
+            state.starting -= 1;
+            state.pausing += 1;
+            let alone = state.processes.is_empty() && state.starting == 0;
             let count = if alone && kept { state.waiting.len() } else { usize::from(!kept || alone) };
             let count = count.min(state.waiting.len());
             if alone && kept {
@@ -239,7 +252,7 @@ impl Pool {
         if kept {
             tokio::time::sleep(PAUSE).await;
         }
-        self.state().starting -= 1;
+        self.state().pausing -= 1;
     }
 
     /// The process has loaded its handler and takes calls.

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use hyper::header::HeaderValue;
@@ -20,11 +20,14 @@ use tokio::sync::{Notify, mpsc};
 
 use super::hello::Hello;
 use super::link::Link;
+use super::upload::Credit;
 use crate::frame::{self, Frame, Kind, Usage};
 use crate::mode::lines::Lines;
 
 /// Bytes of body that may be on their way in each direction of a call.
 pub(crate) const WINDOW: usize = 256 * 1024;
+/// Bytes of a reason for ABORT that are passed on.
+const REASON: usize = 1024;
 /// Room for the next read; small frames come many at a time.
 const READ: usize = 16 * 1024;
 
@@ -82,8 +85,10 @@ struct Calls {
 #[derive(Debug)]
 struct Slot {
     events: mpsc::UnboundedSender<Event>,
-    /// Bytes of the request's body that may go on, for whoever sends it.
-    credit: Option<mpsc::UnboundedSender<u32>>,
+    /// For whoever sends more of the request's body.
+    credit: Option<Arc<Credit>>,
+    /// The answer's head has come.
+    begun: bool,
     /// Bytes of the answer's body that are not acknowledged.
     owed: usize,
     call_id: Option<HeaderValue>,
@@ -170,7 +175,10 @@ impl Process {
             }
         }
         calls.last = call;
-        calls.running.insert(call, Slot { events: sender, credit: None, owed: 0, call_id, overdue: false });
+        calls.running.insert(
+            call,
+            Slot { events: sender, credit: None, begun: false, owed: 0, call_id, overdue: false },
+        );
         Opened { call, events }
     }
 
@@ -184,13 +192,18 @@ impl Process {
         self.calls().running.contains_key(&call)
     }
 
-    /// What is acknowledged of the request's body from now on.
-    pub(super) fn credit(&self, call: u32) -> mpsc::UnboundedReceiver<u32> {
-        let (sender, credit) = mpsc::unbounded_channel();
+    /// Who is told of what is acknowledged of the request's body.
+    pub(super) fn give_credit(&self, call: u32, credit: Arc<Credit>) {
         if let Some(slot) = self.calls().running.get_mut(&call) {
-            slot.credit = Some(sender);
+            slot.credit = Some(credit);
         }
-        credit
+    }
+
+    /// Tells whoever waits for a call that its time is over.
+    pub(super) fn give_up(&self, call: u32) {
+        if let Some(slot) = self.calls().running.get(&call) {
+            let _ = slot.events.send(Event::Lost("no more of the answer within its time".to_owned()));
+        }
     }
 
     pub(super) fn send(&self, kind: Kind, flags: u8, call: u32, parts: &[&[u8]]) {
@@ -230,6 +243,11 @@ impl Process {
         if calls.running.values().all(|slot| slot.overdue) {
             self.doom.notify_one();
         }
+    }
+
+    /// Takes no further call.
+    pub(super) fn close(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 
     /// Resolves when the process is to be killed. Cancel safe.
@@ -286,7 +304,7 @@ impl Process {
                 self.deliver(frame.call, body.len(), end, Event::Body { body, end })
             }
             Kind::Abort => {
-                let reason = String::from_utf8_lossy(&frame.payload).into_owned();
+                let reason = reason(&frame.payload);
                 self.deliver(frame.call, 0, true, Event::Aborted { reason, unseen: frame.is_unseen() })
             }
             Kind::Exit if frame.call == 0 => Ok(Progress::Leaving),
@@ -321,6 +339,13 @@ impl Process {
     fn deliver(&self, call: u32, bytes: usize, end: bool, event: Event) -> Result<Progress, String> {
         let mut calls = self.calls();
         let Some(slot) = calls.running.get_mut(&call) else { return Ok(Progress::Nothing) };
+        match &event {
+            Event::Head { .. } if slot.begun => return Err("a second HEAD".to_owned()),
+            Event::Head { .. } => slot.begun = true,
+            Event::Body { .. } if !slot.begun => return Err("BODY before HEAD".to_owned()),
+            Event::Body { body, end: false } if body.is_empty() => return Ok(Progress::Nothing),
+            _ => {}
+        }
         slot.owed += bytes;
         if slot.owed > WINDOW {
             return Err(format!("{} bytes of body where {WINDOW} may be on their way", slot.owed));
@@ -347,7 +372,7 @@ impl Process {
     fn acknowledged(&self, frame: &Frame) -> Result<Progress, String> {
         let bytes = frame.number().map_err(|error| error.to_string())?;
         if let Some(credit) = self.calls().running.get(&frame.call).and_then(|slot| slot.credit.as_ref()) {
-            let _ = credit.send(bytes);
+            credit.acknowledge(bytes as usize).map_err(|error| error.to_string())?;
         }
         Ok(Progress::Nothing)
     }
@@ -385,4 +410,10 @@ impl Process {
     fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A reason in one line, for logs and headers, cut where it goes on for too long.
+fn reason(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text.get(..REASON).unwrap_or(text));
+    text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
 }

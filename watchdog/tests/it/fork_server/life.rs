@@ -3,7 +3,7 @@
 use faas_package::Signature;
 
 use crate::function::Function;
-use crate::harness::{descriptors, exists, until};
+use crate::harness::{descriptors, exists, soak, until};
 use crate::python::processes;
 
 fn function(handler: &str) -> Option<Function> {
@@ -177,7 +177,7 @@ fn neither_processes_nor_descriptors_stay_behind() {
             let first = open();
             (first == open()).then_some(first)
         });
-        let rounds = if isolation == "exec" { 60 } else { 500 };
+        let rounds = if isolation == "exec" { 60 } else { soak(500) };
         for _ in 0..rounds {
             assert_eq!(watchdog.post(b"x").status, 200);
         }

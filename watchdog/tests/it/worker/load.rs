@@ -3,7 +3,7 @@
 use faas_package::Signature;
 
 use crate::function::Function;
-use crate::harness::{children, descriptors, until};
+use crate::harness::{children, descriptors, soak, until};
 
 const ECHO: &str =
     "def handle(event, context):\n    return event.body, {'X-Number': event.headers['X-Number']}";
@@ -39,7 +39,7 @@ fn sixty_four_connections_with_small_and_large_bodies() {
 #[test]
 fn neither_processes_nor_descriptors_stay_behind() {
     let Some(function) = Function::python(Signature::Http, ECHO) else { return };
-    for (isolation, calls) in [("worker", 500), ("fork", 500), ("exec", 100)] {
+    for (isolation, calls) in [("worker", soak(500)), ("fork", soak(500)), ("exec", 100)] {
         let watchdog = function.ready(&[("worker_isolation", isolation), ("worker_count", "1")]);
         let call = || assert_eq!(watchdog.send("POST", "/", "X-Number: 1\r\n", b"x").status, 200);
         call();
@@ -56,7 +56,7 @@ fn neither_processes_nor_descriptors_stay_behind() {
         for _ in 0..calls {
             call();
         }
-        until(&format!("{isolation}: as before, {before:?}, not {:?}", kept()), || {
+        until(&format!("{isolation}: as before {calls} calls, {before:?}, not {:?}", kept()), || {
             quiet().filter(|now| now.0 <= before.0 && now.1 <= before.1 && now.2 <= before.2)
         });
     }
