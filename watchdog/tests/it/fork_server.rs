@@ -110,6 +110,10 @@ const CASES: &[Case] = &[
     with("import os", "return sorted(name for name in os.environ if name.startswith('Http_'))"),
     with("import os", "return os.getpgid(0) == os.getpid()"),
     with("import signal", "return [signal.getsignal(number) for number in (2, 15, 17)]"),
+    with(
+        "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+        "return signal.getsignal(signal.SIGCHLD)",
+    ),
     with("import os", "return sorted(os.listdir('/proc/self/fd'))[:3]"),
     with(
         "import sys",

@@ -251,3 +251,19 @@ async fn gather(
     };
     tokio::try_join!(output.read_from(stdout), logging).map(drop).map_err(Failure::Output)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_small_pipe_does_not_take_at_once_follows() {
+        let (read, feed) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        rustix::pipe::fcntl_setpipe_size(&feed, 4096).unwrap();
+        let taken = fill(&feed, &[7; 9000]).unwrap();
+        assert_eq!((taken, fill(&feed, &[7; 9000]).unwrap()), (4096, 0));
+        drop(read);
+        let (_, feed, rest) = stdin(Input::Whole(Bytes::from_static(b"short"))).unwrap();
+        assert!(feed.is_none() && rest.is_empty(), "all of it is in the pipe");
+    }
+}

@@ -3,7 +3,7 @@
 use faas_package::Signature;
 
 use crate::function::Function;
-use crate::harness::{descriptors, exists, soak, until};
+use crate::harness::{descriptors, exists, peak_memory, soak, until};
 use crate::python::processes;
 
 fn function(handler: &str) -> Option<Function> {
@@ -185,5 +185,23 @@ fn neither_processes_nor_descriptors_stay_behind() {
             open().iter().zip(&before).all(|(now, before)| now <= before).then_some(())
         });
         assert_eq!(processes(&watchdog, kept), server, "{isolation}");
+    }
+}
+
+#[test]
+fn values_of_requests_are_kept_by_no_process_that_lives_on() {
+    let Some(function) = function("def handle(req):\n    return req") else { return };
+    for isolation in ["worker", "fork"] {
+        let watchdog = function.ready(&[("worker_isolation", isolation), ("worker_count", "1")]);
+        let server: u32 = processes(&watchdog, 1)[0].parse().unwrap();
+        let call = |index: usize| {
+            let value = format!("{index:05}").repeat(3200);
+            assert_eq!(watchdog.send("POST", "/", &format!("X-Large: {value}\r\n"), b"x").status, 200);
+        };
+        (0..50).for_each(call);
+        let before = peak_memory(server);
+        (50..450).for_each(call);
+        let grown = peak_memory(server) - before;
+        assert!(grown < 2_000_000, "{isolation}: {grown} bytes after 400 values of 16 KB");
     }
 }

@@ -164,6 +164,21 @@ fn a_replacement_that_does_not_start_ends_the_replica() {
 }
 
 #[test]
+fn replacements_that_fail_together_end_the_replica_too() {
+    let runtime = Runtime::new(
+        "gone = os.environ['TMPDIR'] + '/gone'\nif os.path.exists(gone): sys.exit(7)\nhello()\nrequest()\nopen(gone, 'w').close()\nos._exit(3)",
+    );
+    let mut watchdog = runtime.ready(&[("worker_count", "2")]);
+    let calls: Vec<_> = (0..2).map(|_| watchdog.begin(&post("x", "y"))).collect();
+    for call in calls {
+        // The second may come when there is nobody left.
+        assert!([502, 503].contains(&read_answer(call).status));
+    }
+    assert_eq!(watchdog.said(), "failed: handler exited with status 7\n");
+    assert_eq!(watchdog.exit().code(), Some(1));
+}
+
+#[test]
 fn restarts_are_counted() {
     // The port is chosen here since the watchdog takes 0 for off.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -80,3 +80,42 @@ fn as_many_calls_as_allowed_run_and_the_rest_are_turned_away() {
     assert_eq!(answers(calls).len(), 1);
     assert_eq!(watchdog.get("/").status, 200);
 }
+
+#[test]
+fn a_caller_who_does_not_read_holds_no_process_past_its_time() {
+    let text = "
+hello()
+while True:
+    call, line, body = request()
+    if 'large' not in line:
+        answer(call, str(os.getpid()).encode())
+        continue
+    answer(call, b'', flags=0)
+    while True:
+        for _ in range(4): frame(BODY, 0, call, b'x' * 65536)
+        take()
+";
+    let runtime = Runtime::new(text);
+    let watchdog = runtime.ready(&[("worker_count", "1"), ("exec_timeout", "500ms")]);
+    let before = children(watchdog.pid());
+    let _greedy = watchdog.begin(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    until("another call is answered, by another process", || {
+        let answer = watchdog.get("/");
+        (answer.status == 200 && !before.contains(&answer.text().to_owned())).then_some(())
+    });
+}
+
+#[test]
+fn more_is_acknowledged_than_was_sent() {
+    let text = "
+hello()
+call, line, body = request()
+frame(ACK, 0, call, struct.pack('!I', 0xffffffff))
+while True: take()
+";
+    let runtime = Runtime::new(text);
+    let watchdog = runtime.ready(&[("worker_count", "1")]);
+    let answer = watchdog.post(&vec![b'x'; 1_000_000]);
+    assert_eq!(answer.status, 502);
+    assert!(answer.text().contains("an ACK for more than was sent"), "{}", answer.text());
+}
