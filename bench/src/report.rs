@@ -63,6 +63,7 @@ pub(crate) struct Report {
     markdown: String,
     section: String,
     missed: Vec<String>,
+    skipped: Vec<String>,
     gates: usize,
 }
 
@@ -90,6 +91,7 @@ impl Report {
     /// Something that was not measured, and why.
     pub(crate) fn skip(&mut self, what: &str, why: &str) {
         self.add(&Row::new(what, "skipped").beside(why));
+        self.skipped.push(format!("{}: {what}: {why}", self.section));
     }
 
     /// A measure that could not be finished: as bad as a missed bound.
@@ -111,6 +113,10 @@ impl Report {
         let summary = match self.missed.as_slice() {
             [] => format!("All {} gated bounds are met.", self.gates),
             missed => format!("MISSED, of {} gated bounds:\n- {}", self.gates, missed.join("\n- ")),
+        };
+        let summary = match self.skipped.as_slice() {
+            [] => summary,
+            skipped => format!("{summary}\nNot measured:\n- {}", skipped.join("\n- ")),
         };
         let _ = write!(self.markdown, "\n## Summary\n\n{summary}\n");
         print(&format!("\n{summary}"));

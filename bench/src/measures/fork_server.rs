@@ -60,7 +60,8 @@ fn print([one, many, forked, exec, plain]: &[Runs; 5], report: &mut Report) {
     let fastest = if exec.per_second() > plain.per_second() { exec } else { plain };
     let (to_loop, to_start) = (forked.rate_ratio(one), forked.rate_ratio(fastest));
     let row = Row::new("fork server, requests per second", rate(forked));
-    let row = row.beside(format!("{to_loop:.2} × the loop, {}", forked.latency()));
+    let to_many = forked.rate_ratio(many);
+    let row = row.beside(format!("{to_loop:.2} × the loop, {to_many:.2} × that of 8, {}", forked.latency()));
     report.add(&row.gate(format!("≥ {LOOP_LEAST} × the loop"), to_loop >= LOOP_LEAST));
     for (what, runs) in [("an interpreter for each, worker.py", exec), ("fork mode, classic template", plain)]
     {

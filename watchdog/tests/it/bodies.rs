@@ -32,10 +32,14 @@ at_once! {
     many_bodies_through_fork_env: "fork", "env" => |_, answer| names_the_method(answer);
     many_bodies_through_fork_md5sum: "fork", "md5sum" => |body, answer| answer.text() == digest(body);
     many_bodies_through_fork_shell: "fork", "sh -c 'echo $(wc -c)'" => |body, answer| answer.text() == size(body);
+    many_bodies_through_fork_python: "fork", "python3 -c 'import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())'"
+        => |body, answer| answer.body == body;
     many_bodies_through_serializing_cat: "serializing", "cat" => |body, answer| answer.body == body;
     many_bodies_through_serializing_env: "serializing", "env" => |_, answer| names_the_method(answer);
     many_bodies_through_serializing_md5sum: "serializing", "md5sum" => |body, answer| answer.text() == digest(body);
     many_bodies_through_serializing_shell: "serializing", "sh -c 'echo $(wc -c)'"
+        => |body, answer| answer.text() == size(body);
+    many_bodies_through_serializing_python: "serializing", "python3 -c 'import sys; print(len(sys.stdin.buffer.read()))'"
         => |body, answer| answer.text() == size(body);
     many_bodies_through_streaming_cat: "streaming", "cat" => |body, answer| answer.body == body;
     many_bodies_through_streaming_env: "streaming", "env" => |_, answer| names_the_method(answer);
@@ -44,11 +48,23 @@ at_once! {
         => |body, answer| answer.text() == size(body);
 }
 
+#[test]
+fn many_bodies_through_http() {
+    let watchdog = crate::http::python(&[("exec_timeout", "0")]);
+    for body in [vec![], pattern(MEGABYTE)] {
+        at_once_to(&watchdog, "/echo", &body, |body, answer| answer.body == body);
+    }
+}
+
 fn send_at_once(watchdog: &Watchdog, body: &[u8], expect: fn(&[u8], &Answer) -> bool) {
+    at_once_to(watchdog, "/", body, expect);
+}
+
+fn at_once_to(watchdog: &Watchdog, target: &str, body: &[u8], expect: fn(&[u8], &Answer) -> bool) {
     let together = Barrier::new(CONNECTIONS);
     let send = || {
         together.wait();
-        let answer = watchdog.post(body);
+        let answer = watchdog.send("POST", target, "", body);
         assert!(answer.status == 200 && expect(body, &answer), "{} {:.200}", answer.status, show(&answer));
     };
     std::thread::scope(|scope| {

@@ -1,9 +1,11 @@
 //! The Node runtime behind `mode=worker`: what handlers are given, and what becomes of what they return.
 
+use std::io::Write as _;
+
 use faas_package::{Manifest, Runtime, Signature};
 
 use crate::function::Function;
-use crate::harness::{children, read_answer, until};
+use crate::harness::{Watchdog, children, peak_memory, read_answer, until};
 
 const FORMS: &str = include_str!("node/forms.js");
 
@@ -188,4 +190,46 @@ fn a_failure_costs_no_process_and_a_kill_costs_one_call() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     until("another process", || (children(watchdog.pid()) != before).then_some(()));
     until("it serves", || (watchdog.get("/").status == 200).then_some(()));
+}
+
+#[test]
+fn a_gibibyte_streams_up_and_down_in_flat_memory() {
+    let handler = "
+const { Readable } = require('stream');
+function* zeros(pieces) { for (let i = 0; i < pieces; i++) yield Buffer.alloc(1 << 20); }
+module.exports = async (event) => {
+  let size = 0;
+  for await (const part of event.body) size += part.length;
+  return event.path === '/down' ? Readable.from(zeros(1024)) : String(size);
+};
+module.exports.stream = true;
+";
+    let Some(function) = Function::node(handler) else { return };
+    let watchdog = function.ready(&[("worker_count", "1"), ("exec_timeout", "0")]);
+    let worker: u32 = children(watchdog.pid())[0].parse().unwrap();
+    assert_eq!(watchdog.post(&[0; 1_000_000]).text(), "1000000");
+    let before = [watchdog.pid(), worker].map(peak_memory);
+    assert_eq!(upload(&watchdog, 1 << 30), (1_u64 << 30).to_string());
+    assert!(download(&watchdog) > 1 << 30);
+    let after = [watchdog.pid(), worker].map(peak_memory);
+    // The collector of Node takes its time.
+    for (grown, most) in [(after[0] - before[0], 16 << 20), (after[1] - before[1], 128 << 20)] {
+        assert!(grown < most, "{before:?} to {after:?}");
+    }
+}
+
+fn upload(watchdog: &Watchdog, size: usize) -> String {
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n");
+    let mut stream = watchdog.begin(head.as_bytes());
+    let piece = vec![0; 1 << 20];
+    for _ in 0..size / piece.len() {
+        stream.write_all(&piece).unwrap();
+    }
+    read_answer(stream).text().to_owned()
+}
+
+/// The bytes that came, those of the framing included.
+fn download(watchdog: &Watchdog) -> u64 {
+    let mut stream = watchdog.begin(b"GET /down HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
 }

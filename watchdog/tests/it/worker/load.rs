@@ -16,23 +16,35 @@ fn sixty_four_connections_with_small_and_large_bodies() {
     {
         let Some(function) = Function::python(Signature::Http, &handler) else { return };
         for &isolation in isolations {
-            let watchdog = function.ready(&[("worker_isolation", isolation)]);
-            for size in [0, 1_000_000] {
-                std::thread::scope(|scope| {
-                    for number in 0..64_u8 {
-                        let watchdog = &watchdog;
-                        scope.spawn(move || {
-                            let body = vec![number; size];
-                            let header = format!("X-Number: {number}\r\n");
-                            let answer = watchdog.send("POST", "/", &header, &body);
-                            assert_eq!(answer.status, 200, "{isolation} {size}: {}", watchdog.log());
-                            assert!(answer.body == body, "{isolation} {size}");
-                            assert_eq!(answer.header("x-number"), Some(number.to_string().as_str()));
-                        });
-                    }
+            echo_at_once(&function, &[("worker_isolation", isolation)]);
+        }
+    }
+}
+
+#[test]
+fn sixty_four_connections_to_node() {
+    let echo = "module.exports = async (event, context) =>
+        context.status(200).headers({'x-number': event.headers['x-number']}).succeed(event.body);";
+    let Some(function) = Function::node(echo) else { return };
+    echo_at_once(&function, &[("RAW_BODY", "true")]);
+}
+
+fn echo_at_once(function: &Function, variables: &[(&str, &str)]) {
+    let watchdog = function.ready(variables);
+    for size in [0, 1_000_000] {
+        std::thread::scope(|scope| {
+            for number in 0..64_u8 {
+                let watchdog = &watchdog;
+                scope.spawn(move || {
+                    let body = vec![number; size];
+                    let header = format!("X-Number: {number}\r\n");
+                    let answer = watchdog.send("POST", "/", &header, &body);
+                    assert_eq!(answer.status, 200, "{variables:?} {size}: {}", watchdog.log());
+                    assert!(answer.body == body, "{variables:?} {size}");
+                    assert_eq!(answer.header("x-number"), Some(number.to_string().as_str()));
                 });
             }
-        }
+        });
     }
 }
 
