@@ -32,7 +32,10 @@ const LABELS: [&str; 2] = ["code", "method"];
 
 /// The numbers; clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics {
+pub(crate) struct Metrics(Arc<Series>);
+
+#[derive(Debug)]
+struct Series {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
@@ -64,7 +67,7 @@ impl Metrics {
         let waits =
             HistogramOpts::new("faas_handler_wait_seconds", "Seconds that calls waited for a process.")
                 .buckets(vec![0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]);
-        Ok(Self {
+        Ok(Self(Arc::new(Series {
             requests: register(&registry, IntCounterVec::new(requests, &LABELS)?)?,
             durations: register(&registry, HistogramVec::new(durations, &LABELS)?)?,
             in_flight: register(&registry, in_flight)?,
@@ -72,34 +75,34 @@ impl Metrics {
             restarts: register(&registry, restarts)?,
             waits: register(&registry, Histogram::with_opts(waits)?)?,
             registry,
-        })
+        })))
     }
 
     /// A handler was loaded.
     pub(crate) fn record_start(&self, took: Duration) {
-        self.starts.observe(took.as_secs_f64());
+        self.0.starts.observe(took.as_secs_f64());
     }
 
     /// A handler process ended by itself.
     pub(crate) fn record_restart(&self) {
-        self.restarts.inc();
+        self.0.restarts.inc();
     }
 
     /// A call was given to a handler process.
     pub(crate) fn record_wait(&self, waited: Duration) {
-        self.waits.observe(waited.as_secs_f64());
+        self.0.waits.observe(waited.as_secs_f64());
     }
 
     /// Begins to measure a request.
     pub(crate) fn measure(&self, method: &Method) -> Measured {
-        self.in_flight.inc();
+        self.0.in_flight.inc();
         Measured { metrics: self.clone(), method: method_label(method), start: Instant::now(), code: None }
     }
 
     fn render(&self) -> Answer {
         let mut text = Vec::new();
         let encoder = TextEncoder::new();
-        if encoder.encode(&self.registry.gather(), &mut text).is_err() {
+        if encoder.encode(&self.0.registry.gather(), &mut text).is_err() {
             return answer::empty(StatusCode::INTERNAL_SERVER_ERROR);
         }
         let mut answer = answer::text(StatusCode::OK, text);
@@ -117,11 +120,11 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> p
 
 impl Drop for Measured {
     fn drop(&mut self) {
-        self.metrics.in_flight.dec();
+        self.metrics.0.in_flight.dec();
         let Some(code) = self.code else { return };
         let labels = [code.as_str(), self.method];
-        self.metrics.requests.with_label_values(&labels).inc();
-        self.metrics.durations.with_label_values(&labels).observe(self.start.elapsed().as_secs_f64());
+        self.metrics.0.requests.with_label_values(&labels).inc();
+        self.metrics.0.durations.with_label_values(&labels).observe(self.start.elapsed().as_secs_f64());
     }
 }
 

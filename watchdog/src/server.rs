@@ -30,7 +30,7 @@ use crate::mode::Mode;
 const HEAD_BYTES: usize = 1024 * 1024;
 /// hyper counts headers, Go only their bytes. The gateway takes 100 and adds some of its own; room for many more would be
 /// cleared at each request.
-pub(crate) const HEADERS: usize = 128;
+const HEADERS: usize = 128;
 /// Out of descriptors: until some are closed, asking again at once would only burn time.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 

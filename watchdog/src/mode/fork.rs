@@ -189,7 +189,7 @@ impl Fork {
     }
 
     fn log_request(&self, head: &Parts) {
-        log::line(format_args!("Forking fprocess."));
+        log::later(format_args!("Forking fprocess."));
         if self.settings.debug_headers {
             for (name, value) in &head.headers {
                 let name = environ::canonical(name.as_str());
@@ -205,7 +205,7 @@ impl Fork {
             let shown = String::from_utf8_lossy(output.memory());
             let _ = write!(text, "\n{}\nDuration: {seconds:.6}s", shown.trim_end_matches('\n'));
         }
-        log::line(format_args!("{text}"));
+        log::later(format_args!("{text}"));
     }
 }
 

@@ -207,7 +207,7 @@ module.exports.stream = true;
     let Some(function) = Function::node(handler) else { return };
     let watchdog = function.ready(&[("worker_count", "1"), ("exec_timeout", "0")]);
     let worker: u32 = children(watchdog.pid())[0].parse().unwrap();
-    assert_eq!(watchdog.post(&[0; 1_000_000]).text(), "1000000");
+    assert_eq!(watchdog.post(&vec![0; 1_000_000]).text(), "1000000");
     let before = [watchdog.pid(), worker].map(peak_memory);
     assert_eq!(upload(&watchdog, 1 << 30), (1_u64 << 30).to_string());
     assert!(download(&watchdog) > 1 << 30);

@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::upstream::{Stream, Upstream};
 use crate::inbound::Inbound;
-use crate::server::HEADERS;
 
 const IDLE: usize = 128;
 
@@ -93,8 +92,8 @@ async fn handshake<S>(stream: S) -> Result<SendRequest<RequestBody>, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut builder = http1::Builder::new();
-    builder.max_headers(HEADERS);
+    // With hyper's own bound on headers, 100, whose table needs no memory of its own.
+    let builder = http1::Builder::new();
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(Error::Http)?;
     tokio::spawn(connection.with_upgrades());
     sender.ready().await.map_err(Error::Http)?;
