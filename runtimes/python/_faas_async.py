@@ -40,7 +40,7 @@ class Call:
     def __init__(self, head):
         self.head = head
         self.parts = []
-        self.size = self.taken = 0
+        self.size = 0
         self.room = WINDOW
         self.more_room = asyncio.Event()
         self.task = None

@@ -48,13 +48,12 @@ impl Life {
         let limit = self.pool.start_limit;
         let loading = timeout(limit, async {
             tokio::select! {
-                broken = process.live(&mut socket, &mut buffer, |progress| self.on(progress)) => Err(Some(broken)),
-                () = process.loaded() => Ok(()),
+                broken = process.live(&mut socket, &mut buffer, |progress| self.on(progress)) => Some(broken),
+                () = process.loaded() => None,
             }
         });
         let early = match loading.await {
-            Ok(Ok(())) => None,
-            Ok(Err(broken)) => broken,
+            Ok(early) => early,
             // HELLO may have come in the last instant.
             Err(_) if self.loaded => None,
             Err(_) => {
