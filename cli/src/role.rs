@@ -1,21 +1,21 @@
 //! What the long-running commands have in common: flags, logs, the admin listener, and the peers' variables.
 
+pub(crate) mod gateway;
+pub(crate) mod variables;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use faas_api::{Version, parse_duration};
+use faas_api::Version;
 use faas_daemon::{Admin, Shutdown};
 use prometheus::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::env::Env;
 use crate::failure::failure;
-
-/// Invocations of one function that may wait for its first replica.
-pub(crate) const MOST_WAITING: usize = 1024;
 
 /// Flags of every long-running command.
 #[derive(Debug, Args)]
@@ -94,37 +94,7 @@ pub(crate) fn version() -> Version {
     }
 }
 
-/// A peers' variable that is a duration; what they fall back on silently is warned of here.
-fn duration(env: &Env, name: &'static str, default: Duration) -> Duration {
-    let Some(text) = env.get(name) else { return default };
-    match parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => duration,
-        _ => {
-            tracing::warn!(
-                variable = name,
-                value = text,
-                ?default,
-                "not a duration above zero: the default is used"
-            );
-            default
-        }
-    }
-}
-
 /// Bounds an invocation where neither function nor variable says otherwise; the peers' default.
 pub(crate) fn upstream_timeout(env: &Env) -> Duration {
-    duration(env, "upstream_timeout", Duration::from_mins(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_that_does_not_parse_is_the_default() {
-        let env = Env::of(&[("a", "30s"), ("b", "soon"), ("c", "0")]);
-        for (name, seconds) in [("a", 30), ("b", 7), ("c", 7), ("missing", 7)] {
-            assert_eq!(duration(&env, name, Duration::from_secs(7)).as_secs(), seconds, "{name}");
-        }
-    }
+    variables::duration(env, "upstream_timeout", Duration::from_mins(1))
 }

@@ -1,10 +1,12 @@
 //! What a gateway is told at start.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use faas_api::{Namespace, Version};
 
-use crate::Credentials;
+use crate::{Credentials, IpRange};
 
 /// Values only; mains read the environment.
 #[derive(Debug, Clone)]
@@ -21,4 +23,62 @@ pub struct Config {
     pub scale_from_zero: bool,
     /// What `/system/info` says of the gateway.
     pub version: Version,
+    /// Threads that serve connections, each with its own runtime and its own connections to replicas.
+    pub workers: NonZeroUsize,
+    /// What a client may take.
+    pub limits: Limits,
+    /// Clients whose `X-Forwarded-For` and `X-Forwarded-Host` are believed; those of all others are replaced. `None`
+    /// believes everyone, as the peers do.
+    pub trusted_proxies: Option<Vec<IpRange>>,
+    /// HTTPS instead of HTTP.
+    pub tls: Option<TlsFiles>,
+    /// One log line for each invocation.
+    pub access_log: bool,
+    /// How long a drain goes on accepting connections, telling every client to come back on a new one.
+    pub drain_notice: Duration,
+}
+
+/// What a client may take before it is refused or cut off.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections of all clients; the next are closed at once.
+    pub connections: usize,
+    /// Connections of one address, unless it is a trusted proxy; the next are closed at once.
+    pub connections_per_client: usize,
+    /// Bytes of a request's head; 431 past it.
+    pub head_bytes: usize,
+    /// Bytes of a request's target; 414 past it.
+    pub uri_bytes: usize,
+    /// From a head's first byte to its last; 408 past it.
+    pub head_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// How long a request's body may be silent, and how long a client may take nothing of an answer.
+    pub body_timeout: Duration,
+    /// Requests at a time on one HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_client: 1_000,
+            head_bytes: 1 << 20,
+            uri_bytes: 16 << 10,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(1),
+            body_timeout: Duration::from_mins(1),
+            streams: 128,
+        }
+    }
+}
+
+/// A certificate chain and its key, as PEM; read again when they change.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The server's certificate first.
+    pub certificates: PathBuf,
+    /// PKCS #8, PKCS #1 or SEC 1.
+    pub key: PathBuf,
 }

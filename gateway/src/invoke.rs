@@ -85,7 +85,7 @@ fn invocable(method: &Method) -> bool {
 
 /// Counts the invocation from here to the last byte of its answer.
 async fn run(gateway: &Gateway, function: FunctionId, entry: &Entry, request: Request) -> Response<Body> {
-    let timeout = entry.route.timeout.unwrap_or(gateway.0.config.upstream_timeout);
+    let timeout = entry.route.terms.timeout.unwrap_or(gateway.0.config.upstream_timeout);
     let mut call = Call::begin(gateway.clone(), &function, Arc::clone(&entry.shared));
     let deadline = call.started + timeout + GRACE;
     match timeout_at(deadline, forward(gateway, &function, request, deadline)).await {

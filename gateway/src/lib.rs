@@ -10,6 +10,7 @@ mod auth;
 mod config;
 mod fault;
 mod invoke;
+mod ip_range;
 mod metrics;
 mod router;
 mod server;
@@ -24,8 +25,9 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 
 pub use auth::Credentials;
-pub use config::Config;
+pub use config::{Config, Limits, TlsFiles};
 use faas_daemon::Shutdown;
+pub use ip_range::IpRange;
 use metrics::Metrics;
 use table::RouteTable;
 

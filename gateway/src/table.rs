@@ -107,13 +107,13 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use faas_api::Namespace;
+    use faas_api::{Namespace, Terms};
     use faas_provider::Address;
 
     use super::*;
 
     fn route(replicas: Vec<Arc<Replica>>) -> Route {
-        Route { replicas, wanted: 1, timeout: None, failure: None }
+        Route { replicas, wanted: 1, terms: Terms::default(), failure: None }
     }
 
     #[test]

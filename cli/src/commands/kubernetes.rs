@@ -2,7 +2,6 @@
 
 pub(crate) mod gateway;
 pub(crate) mod operator;
-mod variables;
 
 use std::time::Duration;
 

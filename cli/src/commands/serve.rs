@@ -8,9 +8,11 @@ mod platform;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use faas_api::Namespace;
 use rustix::fs::Mode;
 
 use crate::cli::Context;
@@ -37,6 +39,14 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
     // Whatever is made from here on, by libraries too, is the user's alone.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     args.role.begin()?;
+    let own = role::gateway::Own {
+        namespace: Namespace::default(),
+        credentials: None,
+        scale_from_zero: true,
+        // Nothing stands before this one that would have to notice.
+        drain_notice: Duration::ZERO,
+    };
+    let mut gateway = role::gateway::config(&context.env, own)?;
     let data_dir = match &args.data_dir {
         Some(folder) => std::path::absolute(folder).context("cannot find the current folder")?,
         None => default_data_dir(&context.env)?,
@@ -45,6 +55,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
     let admin = args.role.bind_admin()?;
     let data_dir = DataDir::lock(&data_dir)?;
     let credentials = data_dir.credentials()?;
+    gateway.credentials = Some(faas_gateway::Credentials::new(&credentials.user, &credentials.password.0));
     platform::run(platform::Parts {
         program: context.env.program.clone(),
         listener,
@@ -52,7 +63,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
         data_dir,
         credentials,
         search_path: context.env.path().into(),
-        upstream_timeout: role::upstream_timeout(&context.env),
+        gateway,
     })
 }
 

@@ -18,6 +18,7 @@ mod namespace;
 mod quantity;
 mod secret;
 pub mod stack;
+mod terms;
 
 pub use digest::{Digest, InvalidDigest};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
@@ -30,3 +31,4 @@ pub use name::{DEFAULT_NAMESPACE, FunctionId, FunctionName, InvalidName, Namespa
 pub use namespace::FunctionNamespace;
 pub use quantity::{InvalidQuantity, parse_bytes, parse_millicores};
 pub use secret::Secret;
+pub use terms::Terms;

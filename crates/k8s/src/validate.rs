@@ -11,7 +11,7 @@ use faas_api::{FunctionName, is_subdomain, parse_bytes, parse_duration, parse_mi
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 
-use crate::{Function, FunctionSpec, ResourceList, Stalled, annotations, least_replicas, timeout};
+use crate::{Function, FunctionSpec, ResourceList, Stalled, annotations, least_replicas, terms};
 
 pub use probe::ValidProbe;
 
@@ -78,7 +78,7 @@ pub fn validate(function: &Function, secrets: &Secrets, defaults: &Defaults) -> 
     let (secrets, pull_secrets) = check_secrets(spec, secrets)?;
     let annotations = spec.annotations.clone().unwrap_or_default();
     let probes = spec.probes.clone().unwrap_or_default();
-    let timeout = timeout(spec).unwrap_or(defaults.timeout);
+    let timeout = terms(spec).timeout.unwrap_or(defaults.timeout);
     let liveness = defaults.liveness.with(annotations::HEALTH, &annotations, probes.liveness)?;
     // A readiness path that is not given is the health path.
     let readiness =

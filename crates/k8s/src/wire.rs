@@ -1,10 +1,9 @@
 //! Between the `/system` API's words and the resource's.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use faas_api::{
-    Condition, Digest, FunctionDeployment, FunctionName, FunctionStatus, Resources, labels, parse_duration,
+    Condition, Digest, FunctionDeployment, FunctionName, FunctionStatus, Resources, Terms, labels,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -100,13 +99,15 @@ pub fn least_replicas(spec: &FunctionSpec) -> u32 {
     field.or_else(label).filter(|least| *least > 0).unwrap_or(1)
 }
 
-/// How long one invocation may take, if the function says so: its timeout, else its watchdog's variables.
-pub fn timeout(spec: &FunctionSpec) -> Option<Duration> {
-    let variable = |name: &str| spec.environment.as_ref().and_then(|environment| environment.get(name));
-    [spec.timeout.as_ref(), variable("exec_timeout"), variable("write_timeout")]
-        .into_iter()
-        .flatten()
-        .find_map(|text| parse_duration(text).ok().filter(|timeout| !timeout.is_zero()))
+/// How the function wants to be invoked.
+pub fn terms(spec: &FunctionSpec) -> Terms {
+    let none = BTreeMap::new();
+    let (environment, annotations) = (spec.environment.as_ref(), spec.annotations.as_ref());
+    Terms::new(
+        spec.timeout.as_deref().unwrap_or_default(),
+        environment.unwrap_or(&none),
+        annotations.unwrap_or(&none),
+    )
 }
 
 #[cfg(test)]
@@ -140,19 +141,5 @@ mod tests {
         for (label, min, expected) in [("2", None, 2), ("2", Some(3), 3), ("0", None, 1), ("x", None, 1)] {
             assert_eq!(least_replicas(&with(label, min)), expected, "{label} {min:?}");
         }
-    }
-
-    #[test]
-    fn the_timeout_is_the_first_that_parses() {
-        let with = |timeout: Option<&str>, environment: &[(&str, &str)]| FunctionSpec {
-            timeout: timeout.map(Into::into),
-            environment: Some(environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()),
-            ..FunctionSpec::default()
-        };
-        let both = [("exec_timeout", "5s"), ("write_timeout", "9s")];
-        assert_eq!(timeout(&with(Some("90s"), &both)), Some(Duration::from_secs(90)));
-        assert_eq!(timeout(&with(None, &both)), Some(Duration::from_secs(5)));
-        assert_eq!(timeout(&with(None, &[("exec_timeout", "0"), both[1]])), Some(Duration::from_secs(9)));
-        assert_eq!(timeout(&with(None, &[("exec_timeout", "soon")])), None);
     }
 }

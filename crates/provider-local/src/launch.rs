@@ -12,9 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
-use faas_api::{Digest, FunctionDeployment, format_duration, parse_bytes, parse_duration};
+use faas_api::{Digest, FunctionDeployment, Terms, format_duration, parse_bytes};
 use faas_package::{HTTP_SOCKET_VARIABLE, Interpreter, Layout, Manifest, Mode, RunPlan, Signature, run_plan};
 use faas_process::{Child, Spawner};
 use tokio::net::UnixStream;
@@ -124,13 +123,10 @@ impl Launcher {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one timeout that everything about an invocation derives from.
-    pub(crate) fn timeout(&self, deployment: &FunctionDeployment) -> Duration {
-        let environment = |name: &str| deployment.env_vars.get(name).map_or("", String::as_str);
-        [deployment.timeout.as_str(), environment("exec_timeout"), environment("write_timeout")]
-            .into_iter()
-            .find_map(|text| parse_duration(text).ok().filter(|limit| !limit.is_zero()))
-            .unwrap_or(self.config.upstream_timeout)
+    /// How the function is invoked; its timeout, which everything about an invocation derives from, is always there.
+    pub(crate) fn terms(&self, deployment: &FunctionDeployment) -> Terms {
+        let terms = Terms::new(&deployment.timeout, &deployment.env_vars, &deployment.annotations);
+        Terms { timeout: terms.timeout.or(Some(self.config.upstream_timeout)), ..terms }
     }
 
     /// Starts the watchdog; the text of an error is for the function's user.
@@ -290,7 +286,7 @@ impl Plan<'_> {
     fn environment(&self, run: &RunPlan) -> Vec<(OsString, OsString)> {
         let deployment = &self.launch.record.deployment;
         let function = &self.launch.record.function;
-        let timeout = format_duration(self.launcher.timeout(deployment));
+        let timeout = format_duration(self.launcher.terms(deployment).timeout.unwrap_or_default());
         let fprocess = self.fprocess(run);
         let text = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
         let path = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use faas_api::{Digest, FunctionId, FunctionStatus, Namespace};
+use faas_api::{Digest, FunctionId, FunctionStatus, Namespace, Terms};
 use faas_provider::{Replica, RouteSink};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,7 @@ impl Supervisor {
         let routes = state
             .functions
             .values()
-            .map(|function| (function.record.function.clone(), Some(function.route(self.timeout(function)))))
+            .map(|function| (function.record.function.clone(), Some(function.route(self.terms(function)))))
             .collect();
         sink.apply(routes);
         state.sink = Some(sink);
@@ -169,12 +169,16 @@ impl Supervisor {
         for _ in 0..function.missing() {
             let launch = self.0.launcher.prepare(Arc::clone(&function.record));
             function.start(launch.instance.clone(), launch.stop.clone());
-            let task =
-                replica::run(self.clone(), Arc::clone(&self.0.launcher), launch, self.timeout(function));
+            let task = replica::run(
+                self.clone(),
+                Arc::clone(&self.0.launcher),
+                launch,
+                self.terms(function).timeout.unwrap_or_default(),
+            );
             self.0.replicas.spawn(task);
         }
         let surplus = function.surplus();
-        let route = function.route(self.timeout(function));
+        let route = function.route(self.terms(function));
         if let Some(sink) = &state.sink {
             sink.apply(vec![(name.clone(), Some(route))]);
         }
@@ -183,8 +187,8 @@ impl Supervisor {
         }
     }
 
-    fn timeout(&self, function: &Function) -> Duration {
-        self.0.launcher.timeout(&function.record.deployment)
+    fn terms(&self, function: &Function) -> Terms {
+        self.0.launcher.terms(&function.record.deployment)
     }
 
     /// Cancelled once the platform stops.

@@ -8,9 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use faas_api::FunctionId;
+use faas_api::{FunctionId, Terms};
 use tokio::sync::Notify;
 
 /// Takes the routes that a provider pushes.
@@ -26,8 +25,8 @@ pub struct Route {
     pub replicas: Vec<Arc<Replica>>,
     /// Replicas wanted; at 0 the next invocation wakes the function.
     pub wanted: u32,
-    /// The function's own bound on one invocation, if it has one.
-    pub timeout: Option<Duration>,
+    /// How the function wants to be invoked.
+    pub terms: Terms,
     /// Why the last start failed, until one succeeds: waiting would not help.
     pub failure: Option<Failure>,
 }

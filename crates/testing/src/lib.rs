@@ -7,11 +7,13 @@ mod cluster;
 mod command;
 mod http;
 mod platform;
+mod routes;
 
 pub use cluster::{Cluster, Installation, TEST_IMAGE};
 pub use command::{Faas, Output};
 pub use http::{Answer, Http};
 pub use platform::{Options, Platform, binary};
+pub use routes::Routes;
 
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use faas_daemon::Shutdown;
@@ -11,10 +12,13 @@ use faas_gateway::Gateway;
 use faas_provider_kube::Kube;
 use prometheus::Registry;
 
-use super::{client, variables};
+use super::client;
 use crate::cli::Context;
 use crate::env::Env;
-use crate::role::{self, RoleArgs};
+use crate::role::{self, RoleArgs, variables};
+
+/// Endpoints of a Service are forgotten about a second after a pod says that it is not ready; proxies take longer.
+const DRAIN_NOTICE: Duration = Duration::from_secs(5);
 
 /// Flags of `gateway`.
 #[derive(Debug, Args)]
@@ -34,14 +38,13 @@ pub(crate) fn run(args: &GatewayArgs, context: &Context) -> anyhow::Result<()> {
 
 async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
     let (listener, admin) = (role::bind(args.listen, "--listen or FAAS_LISTEN")?, args.role.bind_admin()?);
-    let config = faas_gateway::Config {
+    let own = role::gateway::Own {
         namespace: variables::namespace(env)?,
         credentials: variables::credentials(env)?,
-        upstream_timeout: role::upstream_timeout(env),
-        most_waiting: role::MOST_WAITING,
         scale_from_zero: variables::switch(env, "scale_from_zero", true),
-        version: role::version(),
+        drain_notice: DRAIN_NOTICE,
     };
+    let config = role::gateway::config(env, own)?;
     let shutdown = Shutdown::on_signals()?;
     let provider = Kube::start(client().await?, provider_config(env)?);
     let registry = Registry::new();

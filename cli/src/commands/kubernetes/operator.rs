@@ -8,11 +8,11 @@ use faas_k8s::{Defaults, Settings, ValidProbe};
 use faas_operator::{Config, LeaseConfig};
 use prometheus::Registry;
 
-use super::{client, variables};
+use super::client;
 use crate::cli::Context;
 use crate::env::Env;
 use crate::failure::failure;
-use crate::role::{self, RoleArgs};
+use crate::role::{self, RoleArgs, variables};
 
 /// Its default, as OpenFaaS's watchdogs have it.
 const HEALTHCHECK_INTERVAL: Duration = Duration::from_secs(30);

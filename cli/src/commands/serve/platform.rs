@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use faas_api::Namespace;
@@ -29,7 +28,7 @@ pub(super) struct Parts {
     pub(super) data_dir: DataDir,
     pub(super) credentials: Credentials,
     pub(super) search_path: OsString,
-    pub(super) upstream_timeout: Duration,
+    pub(super) gateway: faas_gateway::Config,
 }
 
 pub(super) fn run(parts: Parts) -> anyhow::Result<()> {
@@ -45,7 +44,7 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
         .await
         .map_err(|error| failure(chain(&error)))?;
     let registry = Registry::new();
-    let gateway = Gateway::new(gateway_config(&parts), Arc::new(local.clone()), &registry, shutdown.clone())?;
+    let gateway = Gateway::new(parts.gateway, Arc::new(local.clone()), &registry, shutdown.clone())?;
     let (address, collecting) = (parts.listener.local_addr()?, gateway.clone());
     tracing::info!(gateway = %address, admin = %parts.admin.local_addr()?, "listening");
     let admin = role::serve_admin(parts.admin, registry, move || collecting.collect(), &shutdown)?;
@@ -66,23 +65,9 @@ fn provider_config(parts: &Parts) -> anyhow::Result<faas_provider_local::Config>
         data_dir: parts.data_dir.path.clone(),
         watchdog: find_watchdog()?,
         namespace: Namespace::default(),
-        upstream_timeout: parts.upstream_timeout,
+        upstream_timeout: parts.gateway.upstream_timeout,
         version: role::version(),
     })
-}
-
-fn gateway_config(parts: &Parts) -> faas_gateway::Config {
-    faas_gateway::Config {
-        namespace: Namespace::default(),
-        credentials: Some(faas_gateway::Credentials::new(
-            &parts.credentials.user,
-            &parts.credentials.password.0,
-        )),
-        upstream_timeout: parts.upstream_timeout,
-        most_waiting: role::MOST_WAITING,
-        scale_from_zero: true,
-        version: role::version(),
-    }
 }
 
 /// Beside this executable, links resolved: `faas-cli` may be a link in another folder.

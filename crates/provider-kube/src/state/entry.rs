@@ -78,7 +78,7 @@ impl Entry {
             None if function.wanted == 0 => None,
             None => find_failure(pods.iter().filter(|known| known.is_of(function))),
         };
-        Some(Route { replicas, wanted: function.wanted, timeout: function.timeout, failure })
+        Some(Route { replicas, wanted: function.wanted, terms: function.terms, failure })
     }
 }
 
@@ -122,7 +122,7 @@ fn same(one: Option<&Route>, other: Option<&Route>) -> bool {
         (None, None) => true,
         (Some(one), Some(other)) => {
             one.wanted == other.wanted
-                && one.timeout == other.timeout
+                && one.terms == other.terms
                 && one.failure == other.failure
                 && one.replicas.len() == other.replicas.len()
                 && one.replicas.iter().all(|replica| has(other, replica))

@@ -1,11 +1,10 @@
 //! What is kept of a function and of a pod: no more than a route needs.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use faas_api::FunctionId;
+use faas_api::{FunctionId, Terms};
 use faas_k8s::{
-    Blame, Function, PORT, Trouble, annotations, find_trouble, is_ready, labels, timeout, wanted_replicas,
+    Blame, Function, PORT, Trouble, annotations, find_trouble, is_ready, labels, terms, wanted_replicas,
 };
 use faas_provider::{Cause, Failure};
 use jiff::Timestamp;
@@ -22,7 +21,7 @@ pub(crate) struct FunctionFacts {
     pub(crate) version: u64,
     pub(crate) created: Timestamp,
     pub(crate) wanted: u32,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) terms: Terms,
     /// Whether the operator saw a replica of it answer.
     pub(crate) available: bool,
     /// When a gateway last deployed it, if one did; its pods say the same.
@@ -44,7 +43,7 @@ impl FunctionFacts {
             version: meta.resource_version.as_ref()?.parse().ok()?,
             created: created(meta.creation_timestamp.as_ref()),
             wanted: wanted_replicas(function),
-            timeout: timeout(spec),
+            terms: terms(spec),
             available: status.is_some_and(|status| status.available_replicas > 0),
             deployed_at: function.annotations().get(annotations::DEPLOYED_AT).cloned(),
             stalled: stalled(function),

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use faas_api::Namespace;
+use faas_api::{Namespace, Terms};
 use faas_provider::{Address, Cause, Failure};
 use jiff::Timestamp;
 
@@ -61,7 +61,7 @@ fn function(uid: &str, version: u64) -> FunctionFacts {
         version,
         created: at(10),
         wanted: 1,
-        timeout: None,
+        terms: Terms::default(),
         available: false,
         deployed_at: None,
         stalled: None,

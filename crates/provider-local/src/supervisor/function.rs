@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use faas_api::{Condition, FunctionStatus, labels};
+use faas_api::{Condition, FunctionStatus, Terms, labels};
 use faas_provider::{Failure, Replica, Route};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -189,11 +189,11 @@ impl Function {
         count(self.slots.iter().filter(|slot| slot.revision == revision && slot.ready.is_some()))
     }
 
-    pub(crate) fn route(&self, timeout: Duration) -> Route {
+    pub(crate) fn route(&self, terms: Terms) -> Route {
         Route {
             replicas: self.replicas().cloned().collect(),
             wanted: self.wanted,
-            timeout: Some(timeout),
+            terms,
             failure: self.failure.clone(),
         }
     }

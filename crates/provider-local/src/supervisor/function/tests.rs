@@ -40,7 +40,7 @@ fn end(function: &mut Function, instance: &str) -> Option<Duration> {
 }
 
 fn routed(function: &Function) -> Vec<String> {
-    function.route(Duration::ZERO).replicas.iter().map(|replica| replica.name.clone()).collect()
+    function.route(Terms::default()).replicas.iter().map(|replica| replica.name.clone()).collect()
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_failed_start_is_told_and_tried_again_after_a_growing_pause() {
     for _ in 0..12 {
         assert_eq!(start_missing(&mut function, "r"), ["r0"]);
         pauses.push(end(&mut function, "r0").unwrap());
-        assert_eq!(function.route(Duration::ZERO).failure, Some(failure()));
+        assert_eq!(function.route(Terms::default()).failure, Some(failure()));
         assert_eq!(function.missing(), 0, "nothing starts during the pause");
         function.resume(Instant::now() + LONGEST_PAUSE);
     }
@@ -88,7 +88,7 @@ fn a_failed_start_is_told_and_tried_again_after_a_growing_pause() {
     assert_eq!(pauses[11], LONGEST_PAUSE);
     start_missing(&mut function, "r");
     make_ready(&mut function, "r0");
-    assert!(function.route(Duration::ZERO).failure.is_none());
+    assert!(function.route(Terms::default()).failure.is_none());
 }
 
 #[test]
@@ -97,14 +97,14 @@ fn a_crash_after_ready_is_replaced_at_once_but_not_for_ever() {
     start_missing(&mut function, "r");
     make_ready(&mut function, "r0");
     assert_eq!(end(&mut function, "r0"), Some(Duration::ZERO));
-    assert!(function.route(Duration::ZERO).failure.is_none(), "invocations are held for the successor");
+    assert!(function.route(Terms::default()).failure.is_none(), "invocations are held for the successor");
     for _ in 0..2 {
         function.resume(Instant::now() + LONGEST_PAUSE);
         start_missing(&mut function, "r");
         make_ready(&mut function, "r0");
         assert!(end(&mut function, "r0").unwrap() > Duration::ZERO);
     }
-    assert!(function.route(Duration::ZERO).failure.is_some());
+    assert!(function.route(Terms::default()).failure.is_some());
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn scaling_down_stops_the_youngest_and_zero_stops_all() {
     assert_eq!(routed(&function), ["r0"]);
     function.scale(0);
     assert_eq!(function.surplus().len(), 1);
-    assert_eq!(function.route(Duration::ZERO).wanted, 0);
+    assert_eq!(function.route(Terms::default()).wanted, 0);
 }
 
 #[test]
@@ -128,5 +128,5 @@ fn what_was_told_to_stop_is_no_failure() {
     function.scale(0);
     function.surplus();
     assert_eq!(end(&mut function, "r0"), None);
-    assert!(function.route(Duration::ZERO).failure.is_none());
+    assert!(function.route(Terms::default()).failure.is_none());
 }
