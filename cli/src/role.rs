@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use faas_api::Version;
 use faas_daemon::{Admin, Shutdown};
+use faas_gateway::Gateway;
 use prometheus::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -73,14 +74,20 @@ pub(crate) fn block_on(role: impl Future<Output = anyhow::Result<()>>) -> anyhow
     result
 }
 
-/// Serves the admin endpoints until the process ends; `collect` is called before each scrape.
-pub(crate) fn serve_admin(
+/// Serves a gateway's admin endpoints until the process ends.
+pub(crate) fn serve_gateway_admin(
     listener: TcpListener,
     registry: Registry,
-    collect: impl Fn() + Send + Sync + 'static,
+    gateway: &Gateway,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Admin> {
-    let admin = Admin::new(registry, Arc::new(collect));
+    let (collecting, showing) = (gateway.clone(), gateway.clone());
+    let admin = Admin::new(registry, Arc::new(move || collecting.collect()));
+    serve_admin(admin.show("/load", Arc::new(move || showing.load())), listener, shutdown)
+}
+
+/// Serves the admin endpoints until the process ends.
+pub(crate) fn serve_admin(admin: Admin, listener: TcpListener, shutdown: &Shutdown) -> anyhow::Result<Admin> {
     tokio::spawn(admin.clone().run(from_std(listener)?, shutdown.abort.clone()));
     Ok(admin)
 }

@@ -2,15 +2,22 @@
 
 use std::borrow::Cow;
 
-use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use faas_api::headers;
+
+use crate::service::Content;
 
 /// Who ended an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The caller asked for what cannot be.
     Client,
+    /// The gateway's own limit.
+    Gateway,
+    /// What keeps asynchronous invocations.
+    Queue,
+    /// The replica's own limit.
+    Watchdog,
     /// The user's code.
     Handler,
     /// What runs replicas.
@@ -18,10 +25,22 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Client, Self::Gateway, Self::Queue, Self::Watchdog, Self::Handler, Self::Platform];
+
+    /// Of a replica's answer that says so.
+    pub(crate) fn of(header: &str) -> Self {
+        let name = header.split(';').next().unwrap_or_default();
+        Self::ALL.into_iter().find(|side| side.name() == name).unwrap_or(Self::Platform)
+    }
+
     /// As the header and the metric's label write it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Queue => "queue",
+            Self::Watchdog => "watchdog",
             Self::Handler => "handler",
             Self::Platform => "platform",
         }
@@ -57,9 +76,9 @@ impl Fault {
     }
 
     /// The answer. A caller's own mistake carries no `X-OpenFaaS-Internal`, which would make queues retry it.
-    pub(crate) fn into_response(self) -> Response<Body> {
+    pub(crate) fn into_response(self) -> Response<Content> {
         let fault = format!("{}; {}", self.side.name(), self.reason);
-        let mut response = Response::new(Body::from(self.body));
+        let mut response = Response::new(Content::Text(self.body.into()));
         *response.status_mut() = self.status;
         let answer = response.headers_mut();
         answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

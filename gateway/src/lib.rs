@@ -3,22 +3,27 @@
 //! Owns the route table and the connections to replicas. It refuses to know what runs them: a [`Provider`] pushes
 //! routes in and is asked for everything else. The hot path (`invoke`) reads memory only.
 //!
-//! Reading order: `router` (all paths), `invoke` (one invocation), `table` and `wake` (where it goes), `system` (the
-//! API), `server` (connections and drain).
+//! Reading order: `server` (connections, the workers that serve them, the drain), `service` (one request), `invoke` (one
+//! invocation), `table`, `wake` and `upstream` (where it goes), `router` and `system` (the API).
 
 mod auth;
 mod config;
 mod fault;
+mod framing;
 mod invoke;
 mod ip_range;
+mod load;
 mod metrics;
 mod router;
 mod server;
+mod service;
 mod system;
 mod table;
+mod upstream;
 mod wake;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use faas_provider::Provider;
 use prometheus::Registry;
@@ -29,6 +34,8 @@ pub use config::{Config, Limits, TlsFiles};
 use faas_daemon::Shutdown;
 pub use ip_range::IpRange;
 use metrics::Metrics;
+use server::Tls;
+pub use server::TlsError;
 use table::RouteTable;
 
 /// Who answers, in `X-Served-By` and, towards functions, in `User-Agent`.
@@ -44,29 +51,51 @@ struct State {
     table: Arc<RouteTable>,
     metrics: Metrics,
     shutdown: Shutdown,
+    tls: Option<Tls>,
+    /// Set when the drain begins.
+    draining: AtomicBool,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A metric's name is registered twice.
+    #[error("failed to register metrics")]
+    Metrics(#[from] prometheus::Error),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Gateway {
-    /// Subscribes to the provider's routes and registers metrics; the error is a name registered twice.
+    /// Reads the certificate, subscribes to the provider's routes and registers metrics.
     pub fn new(
         config: Config,
         provider: Arc<dyn Provider>,
         registry: &Registry,
         shutdown: Shutdown,
-    ) -> Result<Self, prometheus::Error> {
-        let table = Arc::new(RouteTable::default());
-        provider.subscribe(Arc::clone(&table) as _);
+    ) -> Result<Self, Error> {
+        let tls = config.tls.as_ref().map(Tls::new).transpose()?;
+        let table = Arc::new(RouteTable::new(config.namespace.clone(), config.workers.get()));
         let metrics = Metrics::new(registry)?;
-        Ok(Self(Arc::new(State { config, provider, table, metrics, shutdown })))
+        provider.subscribe(Arc::clone(&table) as _);
+        let draining = AtomicBool::new(false);
+        Ok(Self(Arc::new(State { config, provider, table, metrics, shutdown, tls, draining })))
     }
 
-    /// Serves until told to drain, then until the last invocation has ended or the abort.
-    pub async fn run(self, listener: TcpListener) {
-        server::run(listener, self).await;
+    /// Serves until told to drain, then until the last invocation has ended or the abort. The API runs on the runtime
+    /// that this is called on, invocations on threads of their own; the error is that those cannot be started.
+    pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
+        server::run(listener, self).await
     }
 
     /// Sets the gauges that are computed from the route table, for a scrape.
     pub fn collect(&self) {
         self.0.metrics.collect(&self.0.table);
+    }
+
+    /// What each function has to do now, for who scales: a JSON object by `NAME.NAMESPACE`.
+    pub fn load(&self) -> String {
+        load::to_json(&self.0.table)
     }
 }

@@ -1,14 +1,28 @@
 //! Every metric of the gateway: peers' names kept, labels bounded. Counters are made at a function's first call and
 //! go with it; unknown names never make one.
 
+mod series;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use faas_api::FunctionId;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
-use crate::table::RouteTable;
+use crate::fault::Side;
+use crate::table::{Entry, RouteTable};
+
+pub(crate) use series::Series;
+
+/// Within one machine or cluster a connection takes microseconds to milliseconds.
+const CONNECT_BUCKETS: [f64; 9] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.5];
+/// From a warm handler that does nothing to one that takes its time.
+const FIRST_BYTE_BUCKETS: [f64; 12] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
 /// All of them; `function_name` is always `NAME.NAMESPACE`.
 pub(crate) struct Metrics {
@@ -17,71 +31,85 @@ pub(crate) struct Metrics {
     started: IntCounterVec,
     failures: IntCounterVec,
     in_flight: IntGaugeVec,
+    waiting: IntGaugeVec,
     wanted: IntGaugeVec,
     ready: IntGaugeVec,
+    connect: Histogram,
+    first_byte: Histogram,
+    connections: IntGauge,
+    refused: IntCounterVec,
     api_requests: IntCounterVec,
     api_seconds: HistogramVec,
 }
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let function = &["function_name"];
+        let (function, code) = (&["function_name"], &["function_name", "code"]);
+        let new = Register(registry);
         Ok(Self {
-            seconds: registered(
-                registry,
-                HistogramVec::new(
-                    HistogramOpts::new("gateway_functions_seconds", "Seconds an invocation took."),
-                    &["function_name", "code"],
-                )?,
-            )?,
-            ended: counter(
-                registry,
-                "gateway_function_invocation_total",
-                "Invocations ended.",
-                &["function_name", "code"],
-            )?,
-            started: counter(
-                registry,
-                "gateway_function_invocation_started",
-                "Invocations begun.",
-                function,
-            )?,
-            failures: counter(
-                registry,
+            seconds: new.histograms("gateway_functions_seconds", "Seconds an invocation took.", code)?,
+            ended: new.counters("gateway_function_invocation_total", "Invocations ended.", code)?,
+            started: new.counters("gateway_function_invocation_started", "Invocations begun.", function)?,
+            failures: new.counters(
                 "faas_invocation_failures_total",
                 "Invocations that failed, by whose fault it was.",
                 &["function_name", "fault"],
             )?,
-            in_flight: gauge(
-                registry,
-                "gateway_function_invocation_inflight",
-                "Invocations begun and not ended.",
+            in_flight: new
+                .gauges("gateway_function_invocation_inflight", "Invocations begun and not ended.")?,
+            waiting: new.gauges("faas_invocations_waiting", "Invocations that wait for a replica.")?,
+            wanted: new.gauges("gateway_service_count", "Replicas wanted.")?,
+            ready: new.gauges("gateway_service_ready_count", "Replicas ready.")?,
+            connect: new.histogram(
+                "faas_upstream_connect_seconds",
+                "Seconds a new connection to a replica took.",
+                &CONNECT_BUCKETS,
             )?,
-            wanted: gauge(registry, "gateway_service_count", "Replicas wanted.")?,
-            ready: gauge(registry, "gateway_service_ready_count", "Replicas ready.")?,
-            api_requests: counter(registry, "http_requests_total", "Requests to the API.", &API_LABELS)?,
-            api_seconds: registered(
-                registry,
-                HistogramVec::new(
-                    HistogramOpts::new("http_request_duration_seconds", "Seconds a request to the API took."),
-                    &API_LABELS,
-                )?,
+            first_byte: new.histogram(
+                "faas_upstream_first_byte_seconds",
+                "Seconds from an invocation's begin to the head of its answer.",
+                &FIRST_BYTE_BUCKETS,
+            )?,
+            connections: new
+                .register(IntGauge::new("faas_gateway_connections", "Clients' connections open now.")?)?,
+            refused: new.counters(
+                "faas_gateway_connections_refused_total",
+                "Clients' connections refused, by the limit that was reached.",
+                &["limit"],
+            )?,
+            api_requests: new.counters("http_requests_total", "Requests to the API.", &API_LABELS)?,
+            api_seconds: new.histograms(
+                "http_request_duration_seconds",
+                "Seconds a request to the API took.",
+                &API_LABELS,
             )?,
         })
     }
 
-    pub(crate) fn record_started(&self, function: &str) {
-        self.started.with_label_values(&[function]).inc();
+    /// A function's own series, made when they are first asked for.
+    pub(crate) fn series<'a>(&self, entry: &'a Entry) -> &'a Series {
+        let new = || Box::new(Series::new(self, entry.function.to_string()));
+        entry.shared.series.get_or_init(new)
     }
 
-    pub(crate) fn record_ended(&self, function: &str, status: StatusCode, elapsed: Duration) {
-        let labels = [function, status.as_str()];
-        self.ended.with_label_values(&labels).inc();
-        self.seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
+    pub(crate) fn record_failure(&self, function: &FunctionId, fault: Side) {
+        self.failures.with_label_values(&[function.to_string().as_str(), fault.name()]).inc();
     }
 
-    pub(crate) fn record_failure(&self, function: &str, fault: &str) {
-        self.failures.with_label_values(&[function, fault]).inc();
+    pub(crate) fn record_connect(&self, elapsed: Duration) {
+        self.connect.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn record_first_byte(&self, elapsed: Duration) {
+        self.first_byte.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn record_connection(&self, change: i64) {
+        self.connections.add(change);
+    }
+
+    pub(crate) fn record_refused(&self, limit: &str) {
+        self.refused.with_label_values(&[limit]).inc();
     }
 
     pub(crate) fn record_api(&self, method: &str, path: &str, status: StatusCode, elapsed: Duration) {
@@ -90,36 +118,24 @@ impl Metrics {
         self.api_seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
     }
 
-    /// Sets the gauges from the table, three for each function, and removes what a removed function left. One caller at a
-    /// time.
+    /// Sets the gauges from the table, and removes what a removed function left. One caller at a time.
     pub(crate) fn collect(&self, table: &RouteTable) {
-        for function in table.take_removed().iter().filter(|function| table.get(function).is_none()) {
-            self.forget(&function.to_string());
+        for (function, shared) in table.take_removed() {
+            if table.get(&function).is_none()
+                && let Some(series) = shared.series.get()
+            {
+                series.forget(self);
+            }
         }
-        let (in_flight, wanted, ready) = (&self.in_flight, &self.wanted, &self.ready);
-        for family in [in_flight, wanted, ready] {
+        for family in [&self.in_flight, &self.waiting, &self.wanted, &self.ready] {
             family.reset();
         }
-        for (function, entry) in table.all().iter() {
-            let name = function.to_string();
-            set(wanted, &name, entry.route.wanted as usize);
-            set(ready, &name, entry.upstreams.len());
-            set(in_flight, &name, entry.shared.in_flight.load(Ordering::Relaxed));
-        }
-    }
-}
-
-impl Metrics {
-    /// Removes the series of a function that is gone. Labels that made none are errors, and no matter.
-    fn forget(&self, function: &str) {
-        let _ = self.started.remove_label_values(&[function]);
-        for side in ["client", "gateway", "queue", "watchdog", "handler", "platform"] {
-            let _ = self.failures.remove_label_values(&[function, side]);
-        }
-        for code in 100..1000 {
-            let labels = [function, &code.to_string()];
-            let _ = self.ended.remove_label_values(&labels);
-            let _ = self.seconds.remove_label_values(&labels);
+        for entry in table.all() {
+            let name = entry.function.to_string();
+            set(&self.wanted, &name, entry.route.wanted as usize);
+            set(&self.ready, &name, entry.upstreams.len());
+            set(&self.in_flight, &name, entry.shared.in_flight.load(Ordering::Relaxed));
+            set(&self.waiting, &name, entry.shared.waiting.load(Ordering::Relaxed));
         }
     }
 }
@@ -138,23 +154,29 @@ fn set(gauge: &IntGaugeVec, function: &str, value: usize) {
     gauge.with_label_values(&[function]).set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
-fn counter(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntCounterVec, prometheus::Error> {
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-}
+/// Makes metrics and registers them.
+struct Register<'a>(&'a Registry);
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
-    registered(registry, IntGaugeVec::new(Opts::new(name, help), &["function_name"])?)
-}
+impl Register<'_> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
 
-fn registered<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
+    fn gauges(&self, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), &["function_name"])?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+        self.register(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(Histogram::with_opts(options)?)
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
 }

@@ -1,32 +1,23 @@
-//! All paths and methods, and the layers around them, each with its reason.
+//! All paths and methods of the API, and the layers around them, each with its reason. Invocations do not come here: see
+//! `service`.
 
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get, post};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
 
-use crate::invoke::{canonical_path, invoke};
 use crate::system::{functions, info, logs, namespaces, packages, scale, secrets};
-use crate::{Gateway, SERVED_BY, auth};
+use crate::{Gateway, auth};
 
 /// A deployment or a secret is small; packages stream past this limit.
 const API_BODY_BYTES: usize = 2 << 20;
 
 pub(crate) fn build(gateway: Gateway) -> Router {
-    Router::new()
-        .merge(system(&gateway))
-        .route("/function/{name}", any(invoke))
-        .route("/function/{name}/", any(invoke))
-        .route("/function/{name}/{*path}", any(invoke))
-        .route("/healthz", get(StatusCode::OK))
-        // Peers' clients rely on one form of each path, and traversal must not reach another function.
-        .layer(from_fn(canonical))
-        .layer(map_response(served_by))
-        .with_state(gateway)
+    Router::new().merge(system(&gateway)).route("/healthz", get(StatusCode::OK)).with_state(gateway)
 }
 
 fn system(gateway: &Gateway) -> Router<Gateway> {
@@ -78,19 +69,4 @@ fn method_label(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         _ => "other",
     }
-}
-
-/// Redirects `//`, `.` and `..` to the path they mean, as the peers' router does.
-async fn canonical(request: Request, next: Next) -> Response {
-    match canonical_path(request.uri()) {
-        Ok(None) => next.run(request).await,
-        Ok(Some(location)) => (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response(),
-        Err(invalid) => (StatusCode::BAD_REQUEST, invalid.to_string()).into_response(),
-    }
-}
-
-async fn served_by(mut response: Response) -> Response {
-    let name = HeaderName::from_static(faas_api::headers::SERVED_BY);
-    response.headers_mut().insert(name, HeaderValue::from_static(SERVED_BY));
-    response
 }

@@ -1,91 +1,116 @@
-//! Connections: accept, serve HTTP/1.1, drain.
+//! Connections: accepted in one place, counted there, and handed to the worker that has the fewest; and the drain.
 //!
-//! Bounded: a request's head within [`HEAD_TIMEOUT`] and 1 MiB. A drain stops accepting, lets every connection finish
-//! the request it is at, and ends with the last one or the abort.
+//! One listener rather than one for each worker: the kernel would spread few connections unevenly over several, and a
+//! second program could listen on the same port unnoticed.
 
-use std::net::SocketAddr;
-use std::pin::pin;
+mod admission;
+mod connection;
+mod io;
+mod tls;
+mod watch;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_io_timeout::TimeoutStream;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{Gateway, router};
+use admission::Admission;
+use worker::Accepted;
 
-/// A client has this long for a request's head, and for an idle connection's next one.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
-/// A caller that takes nothing of its answer for this long is cut off: until then it holds its call.
-const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+pub(crate) use connection::{Caller, Client, end_stream_at, socket};
+pub use tls::Error as TlsError;
+pub(crate) use tls::Tls;
+pub(crate) use watch::{Turn, Watch};
+pub(crate) use worker::Worker;
+
 /// A drain waits this long for connections that are at no invocation.
 const IDLE_DRAIN: Duration = Duration::from_secs(1);
-/// The peers' limit on a request's head.
-const HEAD_BYTES: usize = 1 << 20;
+/// Out of descriptors, mostly: those in use will be closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Who sent a request; in its extensions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+/// A worker and its ear.
+struct Hands {
+    worker: Arc<Worker>,
+    sender: mpsc::UnboundedSender<Accepted>,
+}
 
-pub(crate) async fn run(listener: TcpListener, gateway: Gateway) {
-    let (shutdown, router) = (gateway.0.shutdown.clone(), router::build(gateway.clone()));
-    let connections = TaskTracker::new();
-    while let Some(accepted) = shutdown.drain.run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, peer)) => {
-                connections.spawn(serve(stream, peer, router.clone(), shutdown.drain.clone()));
-            }
+pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Result<()> {
+    let (config, shutdown, tasks) = (&gateway.0.config, &gateway.0.shutdown, TaskTracker::new());
+    let following = gateway.0.tls.clone().zip(config.tls.clone()).map(|(tls, files)| tls.follow(files));
+    let _following = following.map(|following| AbortOnDropHandle::new(tokio::spawn(following)));
+    let api = router::build(gateway.clone());
+    let start = |index| {
+        let worker = Worker::new(gateway.clone(), index, api.clone(), gateway.0.tls.clone(), tasks.clone());
+        Ok(Hands { sender: worker.start()?, worker })
+    };
+    let hands = (0..config.workers.get()).map(start).collect::<std::io::Result<Vec<_>>>()?;
+    let serving = async {
+        let accepting = accept(&listener, &gateway, &hands);
+        let mut accepting = std::pin::pin!(accepting);
+        let drained = async {
+            shutdown.drain.cancelled().await;
+            // Whoever still sends connections here has this long to notice; answers tell their clients to come back.
+            gateway.0.draining.store(true, Ordering::Relaxed);
+            tokio::time::sleep(config.drain_notice).await;
+        };
+        tokio::select! {
+            () = &mut accepting => {}
+            () = drained => {}
+        }
+    };
+    shutdown.abort.run_until_cancelled(serving).await;
+    drop(listener);
+    tasks.close();
+    hands.iter().for_each(|hands| hands.worker.finish());
+    shutdown.abort.run_until_cancelled(drain(&gateway, &tasks)).await;
+    Ok(())
+}
+
+async fn accept(listener: &TcpListener, gateway: &Gateway, hands: &[Hands]) {
+    let admission = Admission::new(&gateway.0.config);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => hand_over(stream, peer, gateway, &admission, hands),
             Err(error) => {
-                // Out of descriptors, mostly: those in use will be closed.
                 tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
-    connections.close();
-    shutdown.abort.run_until_cancelled(drain(&gateway, &connections)).await;
+}
+
+fn hand_over(
+    stream: TcpStream,
+    peer: std::net::SocketAddr,
+    gateway: &Gateway,
+    admission: &Arc<Admission>,
+    hands: &[Hands],
+) {
+    let admitted = match admission.admit(peer.ip()) {
+        Ok(admitted) => admitted,
+        Err(full) => return gateway.0.metrics.record_refused(full.name()),
+    };
+    let (Some(hands), Ok(stream)) = (hands.iter().min_by_key(|hands| hands.worker.open()), stream.into_std())
+    else {
+        return;
+    };
+    // It fails only once the worker's thread has ended.
+    let _ = hands.sender.send(Accepted { stream, peer, place: hands.worker.place(admitted) });
 }
 
 /// Waits for the last connection, or while any invocation is under way; each has its deadline. Who sends half a request
 /// holds up nothing.
-async fn drain(gateway: &Gateway, connections: &TaskTracker) {
+async fn drain(gateway: &Gateway, tasks: &TaskTracker) {
     loop {
-        let ended = tokio::time::timeout(IDLE_DRAIN, connections.wait()).await.is_ok();
+        let ended = timeout(IDLE_DRAIN, tasks.wait()).await.is_ok();
         if ended || gateway.0.table.in_flight() == 0 {
             return;
         }
-    }
-}
-
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, drain: CancellationToken) {
-    // Answers are written whole; waiting to fill a segment only delays them.
-    let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        request
-    });
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(STALL_TIMEOUT));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service));
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended");
     }
 }

@@ -1,22 +1,28 @@
-//! The route table: function → what answers it. An immutable map, swapped whole, read without a lock.
+//! The route table: function → what answers it. Immutable maps, swapped whole, read without a lock.
 //!
 //! What must outlive a change of route (waiting invocations, counts, connections to replicas) hangs on the entry and
-//! is handed from the old one to the new one. An update copies the map's pointers: 10,000 functions take about a
-//! millisecond.
+//! is handed from the old one to the new one. An update copies one of [`SHARDS`] maps, so that a change among 10,000
+//! functions takes microseconds.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
-use faas_api::FunctionId;
+use faas_api::{FunctionId, Namespace};
 use faas_provider::{Replica, Route, RouteSink};
 use tokio::sync::Notify;
 
-use crate::invoke::Upstream;
+use crate::metrics::Series;
+use crate::upstream::Upstream;
+
+/// How many maps the table is made of.
+const SHARDS: usize = 64;
 
 /// One function as the gateway sees it now.
 pub(crate) struct Entry {
+    pub(crate) function: FunctionId,
     pub(crate) route: Route,
     /// As many as `route.replicas`, in their order.
     pub(crate) upstreams: Vec<Arc<Upstream>>,
@@ -34,70 +40,118 @@ pub(crate) struct Shared {
     pub(crate) waking: AtomicBool,
     /// Invocations begun and not ended.
     pub(crate) in_flight: AtomicUsize,
+    /// Invocations begun.
+    pub(crate) started: AtomicU64,
     /// Invocations ended, whatever their status.
     pub(crate) ended: AtomicU64,
+    /// Unix time in milliseconds at which an invocation last began or ended; 0 is never.
+    pub(crate) last_used: AtomicU64,
+    /// Its series, from the first invocation on.
+    pub(crate) series: OnceLock<Box<Series>>,
 }
 
+type Shard = HashMap<Arc<str>, Arc<Entry>>;
+
 /// Every function's entry.
-#[derive(Default)]
 pub(crate) struct RouteTable {
-    entries: ArcSwap<HashMap<FunctionId, Arc<Entry>>>,
+    /// By the names that callers write: `NAME.NAMESPACE`, and `NAME` alone in the default namespace.
+    shards: Box<[ArcSwap<Shard>]>,
+    hasher: RandomState,
+    namespace: Namespace,
+    workers: usize,
     /// Held while a new map is made, so that no update is lost to another. Functions removed since the last scrape,
     /// whose series are to go.
-    removed: Mutex<Vec<FunctionId>>,
+    removed: Mutex<Vec<(FunctionId, Arc<Shared>)>>,
 }
 
 impl RouteTable {
+    /// For functions of `namespace` by their names alone, and so many workers that keep connections.
+    pub(crate) fn new(namespace: Namespace, workers: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| ArcSwap::default()).collect();
+        Self { shards, hasher: RandomState::new(), namespace, workers, removed: Mutex::default() }
+    }
+
+    /// The function that a caller wrote so; `None` also for what is no name.
+    pub(crate) fn written(&self, name: &str) -> Option<Arc<Entry>> {
+        self.shard(name).load().get(name).cloned()
+    }
+
     pub(crate) fn get(&self, function: &FunctionId) -> Option<Arc<Entry>> {
-        self.entries.load().get(function).cloned()
+        self.written(&function.to_string())
+    }
+
+    fn shard(&self, name: &str) -> &ArcSwap<Shard> {
+        let bits = self.hasher.hash_one(name) % SHARDS as u64;
+        &self.shards[usize::try_from(bits).unwrap_or_default()]
+    }
+
+    /// Every function once.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        let full = |(name, entry): (&Arc<str>, &Arc<Entry>)| name.contains('.').then(|| Arc::clone(entry));
+        let entries = |shard: &ArcSwap<Shard>| shard.load().iter().filter_map(full).collect::<Vec<_>>();
+        self.shards.iter().flat_map(entries).collect()
     }
 
     /// Invocations under way, of all functions.
     pub(crate) fn in_flight(&self) -> usize {
-        self.entries.load().values().map(|entry| entry.shared.in_flight.load(Ordering::Relaxed)).sum()
+        self.all().iter().map(|entry| entry.shared.in_flight.load(Ordering::Relaxed)).sum()
     }
 
     /// Takes the functions that were removed since the last call.
-    pub(crate) fn take_removed(&self) -> Vec<FunctionId> {
+    pub(crate) fn take_removed(&self) -> Vec<(FunctionId, Arc<Shared>)> {
         std::mem::take(&mut self.removed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn all(&self) -> Arc<HashMap<FunctionId, Arc<Entry>>> {
-        self.entries.load_full()
+    /// The names that callers may write.
+    fn names(&self, function: &FunctionId) -> impl Iterator<Item = Arc<str>> {
+        let short = (function.namespace == self.namespace).then(|| Arc::from(function.name.as_str()));
+        std::iter::once(Arc::from(function.to_string())).chain(short)
+    }
+
+    fn replace(&self, name: Arc<str>, entry: Option<&Arc<Entry>>) {
+        let shard = self.shard(&name);
+        let mut entries = Shard::clone(&shard.load());
+        match entry {
+            Some(entry) => drop(entries.insert(name, Arc::clone(entry))),
+            None => drop(entries.remove(&name)),
+        }
+        shard.store(Arc::new(entries));
     }
 }
 
 impl RouteSink for RouteTable {
     fn apply(&self, updates: Vec<(FunctionId, Option<Route>)>) {
         let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut entries = HashMap::clone(&self.entries.load());
-        let mut changed = Vec::with_capacity(updates.len());
         for (function, route) in updates {
-            let before = entries.remove(&function);
-            changed.extend(before.as_ref().map(|entry| Arc::clone(&entry.shared)));
-            match route {
-                Some(route) => {
-                    entries.insert(function, Arc::new(Entry::succeed(before.as_deref(), route)));
-                }
-                None => removed.push(function),
+            let before = self.get(&function);
+            let entry = route.map(|route| {
+                Arc::new(Entry::succeed(before.as_deref(), function.clone(), route, self.workers))
+            });
+            for name in self.names(&function) {
+                self.replace(name, entry.as_ref());
             }
-        }
-        self.entries.store(Arc::new(entries));
-        for shared in changed {
+            let Some(shared) = before.map(|before| Arc::clone(&before.shared)) else { continue };
             shared.changed.notify_waiters();
+            if entry.is_none() {
+                removed.push((function, shared));
+            }
         }
     }
 }
 
 impl Entry {
     /// The entry for `route`, with what `before` had.
-    fn succeed(before: Option<&Self>, route: Route) -> Self {
+    fn succeed(before: Option<&Self>, function: FunctionId, route: Route, workers: usize) -> Self {
         let upstream = |replica: &Arc<Replica>| {
             before
                 .and_then(|entry| entry.upstreams.iter().find(|known| Arc::ptr_eq(known.replica(), replica)))
-                .map_or_else(|| Arc::new(Upstream::new(Arc::clone(replica))), Arc::clone)
+                .map_or_else(
+                    || Arc::new(Upstream::new(Arc::clone(replica), route.terms.h2c, workers)),
+                    Arc::clone,
+                )
         };
         Self {
+            function,
             upstreams: route.replicas.iter().map(upstream).collect(),
             shared: before.map(|entry| Arc::clone(&entry.shared)).unwrap_or_default(),
             route,
@@ -107,7 +161,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use faas_api::{Namespace, Terms};
+    use faas_api::Terms;
     use faas_provider::Address;
 
     use super::*;
@@ -118,7 +172,7 @@ mod tests {
 
     #[test]
     fn updates_keep_connections_and_counts_and_removal_forgets() {
-        let table = RouteTable::default();
+        let table = RouteTable::new(Namespace::default(), 2);
         let function = FunctionId::parse("f", &Namespace::default()).unwrap();
         let replica = Replica::new("a".into(), Address::Unix("/a".into()));
         table.apply(vec![(function.clone(), Some(route(vec![Arc::clone(&replica)])))]);
@@ -128,7 +182,23 @@ mod tests {
         let second = table.get(&function).unwrap();
         assert!(Arc::ptr_eq(&first.shared, &second.shared));
         assert!(Arc::ptr_eq(&first.upstreams[0], &second.upstreams[1]));
+        assert_eq!(table.all().len(), 1);
         table.apply(vec![(function.clone(), None)]);
-        assert!(table.get(&function).is_none());
+        assert!(table.get(&function).is_none() && table.all().is_empty());
+    }
+
+    #[test]
+    fn a_function_goes_by_the_names_that_callers_write() {
+        let table = RouteTable::new(Namespace::default(), 1);
+        for name in ["f", "f.dev"] {
+            let function = FunctionId::parse(name, &Namespace::default()).unwrap();
+            table.apply(vec![(function, Some(route(Vec::new())))]);
+        }
+        let written = |name| table.written(name).map(|entry| entry.function.to_string());
+        assert_eq!(written("f").unwrap(), "f.openfaas-fn");
+        assert_eq!(written("f.openfaas-fn").unwrap(), "f.openfaas-fn");
+        assert_eq!(written("f.dev").unwrap(), "f.dev");
+        assert!(written("f.de").is_none() && written("").is_none());
+        assert_eq!(table.all().len(), 2);
     }
 }

@@ -1,8 +1,10 @@
 //! Finding a replica for an invocation, waking the function and holding the invocation where there is none.
 //!
 //! Bounded: so many invocations of one function may wait, for as long as their deadline lets them; past either bound
-//! they get 503 with Retry-After. A start that failed answers all who wait at once. Many that wait wake only once.
+//! they get 503 with Retry-After. A start that failed answers all who wait at once. Many that wait wake only once. While
+//! every replica has as many invocations as it takes, the next gets 429 at once.
 
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,8 +17,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Gateway;
 use crate::fault::{Fault, Side};
-use crate::invoke::Upstream;
 use crate::table::{Entry, Shared};
+use crate::upstream::Upstream;
 
 /// How long a caller waits for a 404.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,25 +29,21 @@ pub(crate) struct Lease {
     pub(crate) in_flight: InFlight,
 }
 
-/// A replica for one more invocation of `function`, none of `avoid`, waiting until `deadline` for one to come.
-pub(crate) async fn acquire(
-    gateway: &Gateway,
-    function: &FunctionId,
-    avoid: &[Arc<Upstream>],
-    deadline: Instant,
-) -> Result<Lease, Fault> {
-    let entry = find(gateway, function)?;
-    if let Some(lease) = pick(&entry, avoid) {
+/// A replica for one more invocation, waiting until `deadline` for one to come. `entry` is the function's as it was a
+/// moment ago.
+pub(crate) async fn acquire(gateway: &Gateway, entry: &Entry, deadline: Instant) -> Result<Lease, Fault> {
+    if let Some(lease) = pick(entry)? {
         return Ok(lease);
     }
+    let function = &entry.function;
     let _waiting = Waiting::begin(&entry.shared, gateway.0.config.most_waiting)
         .ok_or_else(|| no_endpoints(function, "too many invocations wait for a replica"))?;
-    timeout_at(deadline, wait(gateway, function, avoid))
+    timeout_at(deadline, wait(gateway, function))
         .await
         .unwrap_or_else(|_| Err(no_endpoints(function, "no replica became ready in time")))
 }
 
-async fn wait(gateway: &Gateway, function: &FunctionId, avoid: &[Arc<Upstream>]) -> Result<Lease, Fault> {
+async fn wait(gateway: &Gateway, function: &FunctionId) -> Result<Lease, Fault> {
     loop {
         // Listen before looking, so that a change between the two is not missed.
         let shared = Arc::clone(&find(gateway, function)?.shared);
@@ -56,7 +54,7 @@ async fn wait(gateway: &Gateway, function: &FunctionId, avoid: &[Arc<Upstream>])
             // Deleted and deployed anew in between.
             continue;
         }
-        if let Some(lease) = pick(&entry, avoid) {
+        if let Some(lease) = pick(&entry)? {
             return Ok(lease);
         }
         if let Some(failure) = &entry.route.failure {
@@ -108,25 +106,43 @@ fn find(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
     gateway.0.table.get(function).ok_or_else(|| not_found(function))
 }
 
-/// The one with fewer invocations in flight of two at random.
-fn pick(entry: &Entry, avoid: &[Arc<Upstream>]) -> Option<Lease> {
-    let usable = |upstream: &&Arc<Upstream>| !avoid.iter().any(|avoided| Arc::ptr_eq(avoided, upstream));
-    let candidates: Vec<_> = entry.upstreams.iter().filter(usable).collect();
-    let upstream = match candidates.as_slice() {
-        [] => return None,
-        [only] => only,
-        several => {
-            let (one, other) = (several[random(several.len())], several[random(several.len())]);
-            if one.replica().in_flight() <= other.replica().in_flight() { one } else { other }
-        }
+/// Of two at random the one with fewer invocations in flight, and any other where that one takes none. `None` where
+/// nothing listens.
+fn pick(entry: &Entry) -> Result<Option<Lease>, Fault> {
+    let all = entry.upstreams.as_slice();
+    let Some(first) = all.get(random(all.len())) else { return Ok(None) };
+    let other = &all[random(all.len())];
+    let fewer = other.replica().in_flight() < first.replica().in_flight();
+    let limit = entry.route.terms.max_inflight;
+    let lease = |upstream: &Arc<Upstream>| {
+        let in_flight = upstream.is_usable().then(|| upstream.replica().begin(limit)).flatten()?;
+        Some(Lease { upstream: Arc::clone(upstream), in_flight })
     };
-    let in_flight = upstream.replica().begin()?;
-    Some(Lease { upstream: Arc::clone(upstream), in_flight })
+    if let Some(lease) = lease(if fewer { other } else { first }).or_else(|| all.iter().find_map(lease)) {
+        return Ok(Some(lease));
+    }
+    // It refused because of the limit, even if an invocation has ended since.
+    let was_full = |upstream: &Arc<Upstream>| upstream.is_usable() && !upstream.replica().is_retired();
+    if limit.is_some() && all.iter().any(was_full) { Err(too_many(entry)) } else { Ok(None) }
+}
+
+/// The watchdog's own words for it.
+fn too_many(entry: &Entry) -> Fault {
+    let each = entry.route.terms.max_inflight.map_or(0, NonZeroUsize::get);
+    let most = each * entry.upstreams.len();
+    let reason = "every replica has as many invocations as it takes";
+    Fault::new(Side::Gateway, StatusCode::TOO_MANY_REQUESTS, reason)
+        .body(format!("Concurrent request limit exceeded. Max concurrent requests: {most}\n"))
+        .retry_after(1)
 }
 
 /// A number below `bound`; spread matters here, not secrecy.
 fn random(bound: usize) -> usize {
     use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+    if bound < 2 {
+        return 0;
+    }
     let bits = RandomState::new().build_hasher().finish();
     usize::try_from(bits % bound as u64).unwrap_or_default()
 }

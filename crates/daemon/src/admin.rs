@@ -1,4 +1,5 @@
-//! The admin listener: `/healthz`, `/readyz` and `/metrics`, apart from the product's port, without credentials.
+//! The admin listener: `/healthz`, `/readyz` and `/metrics`, and what else a role shows, apart from the product's port,
+//! without credentials.
 //!
 //! Bounded: five seconds for a request's head. Anything but GET and HEAD gets 405.
 
@@ -25,11 +26,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Sets gauges that are computed from state, just before a scrape.
 pub type Collect = Arc<dyn Fn() + Send + Sync>;
 
+/// Text that a role shows besides, as JSON.
+pub type Show = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// What the admin listener shows. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
     registry: Registry,
     collect: Collect,
+    shown: Vec<(&'static str, Show)>,
     ready: Arc<AtomicBool>,
     /// Held while gauges are set and read: a scrape between the two of another would see some missing.
     scraping: Arc<Mutex<()>>,
@@ -38,7 +43,14 @@ pub struct Admin {
 impl Admin {
     /// Shows `registry`, calling `collect` before each scrape. Not ready until [`Self::set_ready`].
     pub fn new(registry: Registry, collect: Collect) -> Self {
-        Self { registry, collect, ready: Arc::default(), scraping: Arc::default() }
+        Self { registry, collect, shown: Vec::new(), ready: Arc::default(), scraping: Arc::default() }
+    }
+
+    /// Answers `GET path` with what `show` gives then.
+    #[must_use]
+    pub fn show(mut self, path: &'static str, show: Show) -> Self {
+        self.shown.push((path, show));
+        self
     }
 
     /// Whether `/readyz` answers 200 or 503.
@@ -73,11 +85,13 @@ impl Admin {
     }
 
     fn router(self) -> Router {
-        Router::new()
+        let router = Router::new()
             .route("/healthz", get(async || "OK"))
             .route("/readyz", get(readyz))
-            .route("/metrics", get(metrics))
-            .with_state(self)
+            .route("/metrics", get(metrics));
+        let json = |show: Show| get(async move || ([(header::CONTENT_TYPE, "application/json")], show()));
+        let shown = self.shown.iter().cloned();
+        shown.fold(router, |router, (path, show)| router.route(path, json(show))).with_state(self)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -92,12 +93,19 @@ impl Replica {
         self.state.load(Ordering::Relaxed) & !RETIRED
     }
 
-    /// Counts an invocation until the returned guard is dropped; `None` once the replica is retired.
-    pub fn begin(self: &Arc<Self>) -> Option<InFlight> {
+    /// Counts an invocation until the returned guard is dropped; `None` once the replica is retired, and while `most`
+    /// are in flight.
+    pub fn begin(self: &Arc<Self>, most: Option<NonZeroUsize>) -> Option<InFlight> {
         let guard = InFlight { replica: Arc::clone(self) };
         // Counted first and checked after, so that `retire` either is seen here or sees this one.
         let before = self.state.fetch_add(1, Ordering::AcqRel);
-        (before & RETIRED == 0).then_some(guard)
+        // A retired one is past every limit.
+        (before < most.map_or(RETIRED, NonZeroUsize::get)).then_some(guard)
+    }
+
+    /// Whether no new invocation may begin for ever.
+    pub fn is_retired(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & RETIRED != 0
     }
 
     /// Lets no new invocation begin and waits until the last has ended. Cancel safe; stays retired.
@@ -145,12 +153,12 @@ mod tests {
     #[tokio::test]
     async fn a_retired_replica_takes_nothing_new_and_waits_for_the_rest() {
         let replica = replica();
-        let first = replica.begin().unwrap();
+        let first = replica.begin(None).unwrap();
         let retire = tokio::spawn({
             let replica = Arc::clone(&replica);
             async move { replica.retire().await }
         });
-        while replica.begin().is_some() {
+        while replica.begin(None).is_some() {
             tokio::task::yield_now().await;
         }
         assert!(!retire.is_finished());
@@ -160,10 +168,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_more_begin_than_it_takes() {
+        let (replica, two) = (replica(), NonZeroUsize::new(2));
+        let both = [replica.begin(two).unwrap(), replica.begin(two).unwrap()];
+        assert!(replica.begin(two).is_none() && !replica.is_retired());
+        assert_eq!(replica.in_flight(), 2);
+        drop(both);
+        assert!(replica.begin(two).is_some());
+    }
+
+    #[tokio::test]
     async fn a_refused_begin_is_not_counted() {
         let replica = replica();
         replica.retire().await;
-        assert!(replica.begin().is_none());
+        assert!(replica.begin(None).is_none());
         replica.retire().await;
         assert_eq!(replica.in_flight(), 0);
     }

@@ -1,104 +1,174 @@
 //! Headers that change between caller and function, both ways.
 
-use std::net::SocketAddr;
-
 use axum::http::header::{
-    CONNECTION, CONTENT_TYPE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::uri::{Authority, Scheme};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use faas_api::headers;
 use jiff::Timestamp;
 use uuid::Uuid;
+
+use super::tunnel::Upgrade;
+use crate::server::Caller;
 
 const CALL_ID: HeaderName = HeaderName::from_static(headers::CALL_ID);
 const USAGE: HeaderName = HeaderName::from_static(headers::USAGE);
 const START_TIME: HeaderName = HeaderName::from_static(headers::START_TIME);
 const FORWARDED_HOST: HeaderName = HeaderName::from_static(headers::FORWARDED_HOST);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static(headers::FORWARDED_FOR);
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
-/// Meant for the next hop only (RFC 9110, 7.6.1, and the peers' list); the body's framing is each hop's own.
-const HOP_BY_HOP: [HeaderName; 10] = [
+/// Meant for the next hop only (RFC 9110, 7.6.1, and the peers' list); the body's framing is each hop's own. `Trailer`,
+/// which the peers drop too, stays: without it trailers would not be sent on.
+const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
     // The gateway has answered it itself by the time the function reads the body.
     EXPECT,
 ];
 
-/// When the gateway took the invocation, as a header.
-pub(crate) struct Started(HeaderValue);
-
-impl Started {
-    pub(crate) fn now() -> Self {
-        let nanoseconds = Timestamp::now().as_nanosecond();
-        Self(HeaderValue::try_from(nanoseconds.to_string()).unwrap_or(HeaderValue::from_static("0")))
-    }
+/// Which invocation it is, and when the gateway took it.
+pub(crate) struct Stamp {
+    call_id: HeaderValue,
+    started: HeaderValue,
+    unix_milliseconds: u64,
 }
 
-/// The caller's call id, or a new one.
-pub(crate) fn call_id(request: &HeaderMap) -> HeaderValue {
-    request.get(CALL_ID).cloned().unwrap_or_else(|| {
-        let mut buffer = Uuid::encode_buffer();
-        let text = Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
-        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
-    })
+impl Stamp {
+    /// With the caller's call id, or a new one.
+    pub(super) fn of(request: &HeaderMap) -> Self {
+        let now = Timestamp::now();
+        let call_id = request.get(CALL_ID).cloned().unwrap_or_else(|| {
+            let mut buffer = Uuid::encode_buffer();
+            let text = Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
+            HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
+        });
+        let nanoseconds = u64::try_from(now.as_nanosecond()).unwrap_or_default();
+        let unix_milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        Self { call_id, started: HeaderValue::from(nanoseconds), unix_milliseconds }
+    }
+
+    pub(super) fn call_id(&self) -> &HeaderValue {
+        &self.call_id
+    }
+
+    pub(super) fn unix_milliseconds(&self) -> u64 {
+        self.unix_milliseconds
+    }
 }
 
 /// What the function gets: the caller's headers less the hop-by-hop ones, and ours.
-pub(crate) fn to_function(
-    headers: &mut HeaderMap,
-    call_id: &HeaderValue,
-    started: &Started,
-    peer: SocketAddr,
-) {
+pub(super) fn to_function<B>(request: &mut Request<B>, caller: &Caller, stamp: &Stamp) {
+    let authority = request.uri().authority().cloned();
+    let (http2, headers) = (request.version() > Version::HTTP_11, request.headers_mut());
+    let wants_trailers = headers.get_all(TE).iter().any(|value| value.as_bytes().starts_with(b"trailers"));
     remove_hop_by_hop(headers);
-    headers.insert(CALL_ID, call_id.clone());
-    headers.insert(START_TIME, started.0.clone());
-    if !headers.contains_key(FORWARDED_HOST)
-        && let Some(host) = headers.get(HOST).cloned()
-    {
-        headers.insert(FORWARDED_HOST, host);
+    if wants_trailers {
+        headers.insert(TE, TRAILERS);
     }
-    if !headers.contains_key(FORWARDED_FOR)
-        && let Ok(address) = HeaderValue::try_from(peer.to_string())
-    {
-        headers.insert(FORWARDED_FOR, address);
+    if http2 {
+        join_cookies(headers);
     }
+    if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        headers.insert(HOST, host);
+    }
+    forwarded(headers, caller);
+    headers.insert(CALL_ID, stamp.call_id.clone());
+    headers.insert(START_TIME, stamp.started.clone());
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(crate::SERVED_BY));
+}
+
+/// Who asked for what; who is not believed does not choose it.
+fn forwarded(headers: &mut HeaderMap, caller: &Caller) {
+    if !caller.trusted || !headers.contains_key(FORWARDED_HOST) {
+        match headers.get(HOST).cloned() {
+            Some(host) => drop(headers.insert(FORWARDED_HOST, host)),
+            None => drop(headers.remove(FORWARDED_HOST)),
+        }
+    }
+    if !caller.trusted || !headers.contains_key(FORWARDED_FOR) {
+        headers.insert(FORWARDED_FOR, caller.address.clone());
+    }
+}
+
+/// HTTP/2 may send a cookie in pieces; HTTP/1.1 has one line (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&pieces.join(b"; ".as_slice()))
+    {
+        headers.insert(COOKIE, whole);
+    }
+}
+
+/// The function's own path, in the protocol that it speaks.
+pub(super) fn readdress<B>(request: &mut Request<B>, uri: Uri, h2c: bool, upgrade: Option<&Upgrade>) {
+    if h2c {
+        *request.version_mut() = Version::HTTP_2;
+        // What was HTTP/1.1's Host becomes part of the target.
+        let host = request.headers_mut().remove(HOST);
+        let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        let mut parts = uri.into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = authority.or(Some(Authority::from_static("function")));
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        return;
+    }
+    *request.version_mut() = Version::HTTP_11;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    if let Some(upgrade) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade.protocols.clone());
+    } else if headers.contains_key(TE) {
+        // It is for the next hop, and has to say so.
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
 }
 
 /// What the caller gets besides the function's own; an answer that says nothing of its type is taken to have the
 /// request's.
-pub(crate) fn to_caller(
-    headers: &mut HeaderMap,
-    call_id: HeaderValue,
-    started: Started,
-    content_type: Option<HeaderValue>,
-) {
+pub(super) fn to_caller<B>(response: &mut Response<B>, stamp: Stamp, content_type: Option<HeaderValue>) {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    let protocol = if switches { headers.remove(UPGRADE) } else { None };
     remove_hop_by_hop(headers);
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
     // For us alone.
     headers.remove(USAGE);
-    headers.insert(CALL_ID, call_id);
-    headers.insert(START_TIME, started.0);
-    headers
-        .entry(CONTENT_TYPE)
-        .or_insert_with(|| content_type.unwrap_or(HeaderValue::from_static("text/plain")));
+    headers.insert(CALL_ID, stamp.call_id);
+    headers.insert(START_TIME, stamp.started);
+    if !switches {
+        headers
+            .entry(CONTENT_TYPE)
+            .or_insert_with(|| content_type.unwrap_or(HeaderValue::from_static("text/plain")));
+    }
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Mostly there is none: one look at each is cheaper than looking each of them up.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        // Who a request is for is no hop's own business.
+        .filter(|name| *name != HOST)
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -109,14 +179,21 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn forwarded(given: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    /// What a function gets of these headers, from a client who is believed or not.
+    fn sent(version: Version, trusted: bool, given: &[(&str, &str)]) -> HeaderMap {
+        let mut request = Request::builder().version(version).uri("http://a.example/f").body(()).unwrap();
         for (name, value) in given {
-            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+            request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        let call_id = call_id(&headers);
-        to_function(&mut headers, &call_id, &Started::now(), "10.0.0.1:99".parse().unwrap());
-        headers
+        let stamp = Stamp::of(request.headers());
+        let caller = Caller { address: HeaderValue::from_static("10.0.0.1:99"), trusted };
+        to_function(&mut request, &caller, &stamp);
+        readdress(&mut request, Uri::from_static("/x"), false, None);
+        std::mem::take(request.headers_mut())
+    }
+
+    fn forwarded(given: &[(&str, &str)]) -> HeaderMap {
+        sent(Version::HTTP_11, true, given)
     }
 
     #[test]
@@ -125,7 +202,7 @@ mod tests {
             ("connection", "close, X-Secret-Hop"),
             ("x-secret-hop", "1"),
             ("transfer-encoding", "chunked"),
-            ("te", "trailers"),
+            ("te", "deflate"),
             ("authorization", "Basic abc"),
             ("cookie", "a=b"),
         ]);
@@ -137,12 +214,8 @@ mod tests {
 
     #[test]
     fn what_the_caller_set_is_kept() {
-        let headers = forwarded(&[
-            ("host", "a.example"),
-            ("x-call-id", "mine"),
-            ("x-forwarded-for", "1.2.3.4"),
-            ("user-agent", "curl"),
-        ]);
+        let headers =
+            forwarded(&[("x-call-id", "mine"), ("x-forwarded-for", "1.2.3.4"), ("user-agent", "curl")]);
         assert_eq!(headers["x-call-id"], "mine");
         assert_eq!(headers["x-forwarded-for"], "1.2.3.4");
         assert_eq!(headers["x-forwarded-host"], "a.example");
@@ -160,8 +233,30 @@ mod tests {
 
     #[test]
     fn callers_do_not_see_what_an_invocation_took() {
-        let mut answer = HeaderMap::from_iter([(USAGE, HeaderValue::from_static("wall=1, cpu=1, memory=1"))]);
-        to_caller(&mut answer, HeaderValue::from_static("id"), Started::now(), None);
-        assert!(!answer.contains_key(USAGE) && answer.contains_key(CALL_ID));
+        let mut answer = Response::new(());
+        answer.headers_mut().insert(USAGE, HeaderValue::from_static("wall=1, cpu=1, memory=1"));
+        to_caller(&mut answer, Stamp::of(&HeaderMap::new()), None);
+        assert!(!answer.headers().contains_key(USAGE) && answer.headers().contains_key(CALL_ID));
+    }
+
+    #[test]
+    fn who_is_not_believed_does_not_choose_where_it_comes_from() {
+        let given = [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-host", "b.example")];
+        let headers = sent(Version::HTTP_11, false, &given);
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.1:99");
+        assert_eq!(headers["x-forwarded-host"], "a.example");
+    }
+
+    #[test]
+    fn a_cookie_in_pieces_is_one_line_again() {
+        let headers = sent(Version::HTTP_2, true, &[("cookie", "a=1"), ("cookie", "b=2")]);
+        assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn a_caller_that_takes_trailers_says_so_again() {
+        let headers = forwarded(&[("connection", "te"), ("te", "trailers"), ("trailer", "x-sum")]);
+        assert_eq!((&headers["te"], &headers["connection"]), (&TRAILERS, &HeaderValue::from_static("te")));
+        assert!(headers.contains_key("trailer"));
     }
 }

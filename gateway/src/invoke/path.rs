@@ -11,32 +11,41 @@ use faas_api::{FunctionId, Namespace};
 
 use crate::fault::{Fault, Side};
 
-/// What to call, and with which path and query.
-pub(crate) struct Target {
-    pub(crate) function: FunctionId,
-    pub(crate) uri: Uri,
-}
-
 /// A `%` that no two hexadecimal digits follow.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid URL escape in the path: \"%\" must be followed by two hexadecimal digits")]
 pub(crate) struct InvalidEscape;
 
-pub(crate) fn target(uri: &Uri, default: &Namespace) -> Result<Target, Fault> {
+/// The name as it was written, and what follows it.
+pub(super) fn split(uri: &Uri) -> (&str, &str) {
     let path = uri.path().strip_prefix("/function/").unwrap_or_default();
-    let (name, rest) = path.split_once('/').unwrap_or((path, ""));
-    let function = FunctionId::parse(name, default).map_err(|invalid| {
+    path.split_once('/').unwrap_or((path, ""))
+}
+
+/// The function of a name that is in no table.
+pub(super) fn parse(name: &str, default: &Namespace) -> Result<FunctionId, Fault> {
+    if name.is_empty() {
+        let fault = Fault::new(Side::Client, StatusCode::BAD_REQUEST, "no function's name");
+        return Err(fault.body("Provide function name in the request path"));
+    }
+    FunctionId::parse(name, default).map_err(|invalid| {
         Fault::new(Side::Client, StatusCode::NOT_FOUND, "not a function's name").body(format!(
             "error finding function {name}: server returned non-200 status code (404) for function, {name}, body: {invalid}"
         ))
-    })?;
-    let uri = own_uri(rest, uri.query()).ok_or_else(|| {
-        Fault::new(Side::Client, StatusCode::BAD_REQUEST, "invalid path").body(InvalidEscape.to_string())
-    })?;
-    Ok(Target { function, uri })
+    })
 }
 
-fn own_uri(rest: &str, query: Option<&str>) -> Option<Uri> {
+/// Path and query as the function sees them.
+pub(super) fn own_uri(rest: &str, query: Option<&str>) -> Result<Uri, Fault> {
+    if rest.is_empty() && query.is_none() {
+        return Ok(Uri::from_static("/"));
+    }
+    build_uri(rest, query).ok_or_else(|| {
+        Fault::new(Side::Client, StatusCode::BAD_REQUEST, "invalid path").body(InvalidEscape.to_string())
+    })
+}
+
+fn build_uri(rest: &str, query: Option<&str>) -> Option<Uri> {
     let mut text = String::with_capacity(rest.len() + query.map_or(1, |query| query.len() + 2));
     text.push('/');
     if rest.contains('%') {
@@ -48,7 +57,7 @@ fn own_uri(rest: &str, query: Option<&str>) -> Option<Uri> {
         text.push('?');
         text.push_str(query);
     }
-    text.parse().ok()
+    Uri::from_maybe_shared(text.into_bytes()).ok()
 }
 
 /// The path to redirect to, if this one has empty, `.` or `..` segments, once decoded.
@@ -126,8 +135,10 @@ mod tests {
     use super::*;
 
     fn seen(uri: &str) -> Option<(String, String)> {
-        let target = target(&uri.parse().unwrap(), &Namespace::default()).ok()?;
-        Some((target.function.to_string(), target.uri.to_string()))
+        let uri: Uri = uri.parse().unwrap();
+        let (name, rest) = split(&uri);
+        let function = parse(name, &Namespace::default()).ok()?;
+        Some((function.to_string(), own_uri(rest, uri.query()).ok()?.to_string()))
     }
 
     #[test]

@@ -49,8 +49,7 @@ async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
     let provider = Kube::start(client().await?, provider_config(env)?);
     let registry = Registry::new();
     let gateway = Gateway::new(config, Arc::new(provider.clone()), &registry, shutdown.clone())?;
-    let collecting = gateway.clone();
-    let admin = role::serve_admin(admin, registry, move || collecting.collect(), &shutdown)?;
+    let admin = role::serve_gateway_admin(admin, registry, &gateway, &shutdown)?;
     tracing::info!(gateway = %listener.local_addr()?, admin = %args.role.admin, "listening");
     let serving = tokio::spawn(gateway.run(role::from_std(listener)?));
     if shutdown.drain.run_until_cancelled(provider.synced()).await.is_some() {
@@ -60,7 +59,7 @@ async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
     }
     tracing::info!("draining: a second signal ends at once");
     admin.set_ready(false);
-    Ok(serving.await?)
+    Ok(serving.await??)
 }
 
 fn provider_config(env: &Env) -> anyhow::Result<faas_provider_kube::Config> {

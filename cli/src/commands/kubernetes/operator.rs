@@ -1,9 +1,10 @@
 //! `faas operator`: turns `Function` resources into what runs them. Several copies agree on one by a Lease.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use faas_daemon::Shutdown;
+use faas_daemon::{Admin, Shutdown};
 use faas_k8s::{Defaults, Settings, ValidProbe};
 use faas_operator::{Config, LeaseConfig};
 use prometheus::Registry;
@@ -40,7 +41,7 @@ async fn work(args: &OperatorArgs, env: &Env) -> anyhow::Result<()> {
     let admin = args.role.bind_admin()?;
     let (shutdown, registry) = (Shutdown::on_signals()?, Registry::new());
     let (client, config) = (client().await?, config(args, env)?);
-    let admin = role::serve_admin(admin, registry.clone(), || {}, &shutdown)?;
+    let admin = role::serve_admin(Admin::new(registry.clone(), Arc::new(|| ())), admin, &shutdown)?;
     let ready = move || admin.set_ready(true);
     let working = Box::pin(faas_operator::run(client, config, &registry, shutdown.drain.clone(), ready));
     // A second signal ends what the first let finish.

@@ -45,9 +45,9 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
         .map_err(|error| failure(chain(&error)))?;
     let registry = Registry::new();
     let gateway = Gateway::new(parts.gateway, Arc::new(local.clone()), &registry, shutdown.clone())?;
-    let (address, collecting) = (parts.listener.local_addr()?, gateway.clone());
+    let address = parts.listener.local_addr()?;
     tracing::info!(gateway = %address, admin = %parts.admin.local_addr()?, "listening");
-    let admin = role::serve_admin(parts.admin, registry, move || collecting.collect(), &shutdown)?;
+    let admin = role::serve_gateway_admin(parts.admin, registry, &gateway, &shutdown)?;
     let listener = role::from_std(parts.listener)?;
     admin.set_ready(true);
     output::line(welcome(&parts.program, address, &parts.credentials))?;
@@ -55,7 +55,7 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
     shutdown.drain.cancelled().await;
     tracing::info!("draining: a second signal ends at once");
     admin.set_ready(false);
-    serving.await.context("the gateway failed")?;
+    serving.await.context("the gateway failed")??;
     shutdown.abort.run_until_cancelled(local.stop()).await;
     Ok(())
 }

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{Behaviour, Harness};
-use crate::{Address, InFlight, Provider, Replica, Route, RouteSink};
+use crate::{Address, InFlight, Provider, Route, RouteSink};
 
 /// Long enough for any machine; a case that waits this long has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -82,7 +82,7 @@ impl<'a> World<'a> {
     }
 
     fn begin(&self, function: &FunctionId) -> Option<InFlight> {
-        self.route(function)?.replicas.first().and_then(Replica::begin)
+        self.route(function)?.replicas.first().and_then(|replica| replica.begin(None))
     }
 }
 

@@ -1,0 +1,91 @@
+//! An invocation under way, as metrics and the access log see it; ended when dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::http::{Response, StatusCode};
+use tokio::time::Instant;
+
+use super::access::Access;
+use super::headers::Stamp;
+use crate::fault::{Fault, Side};
+use crate::server::{Client, Worker};
+use crate::service::Content;
+use crate::table::Entry;
+
+/// Counted from here to the last byte of its answer.
+pub(crate) struct Call {
+    worker: Arc<Worker>,
+    entry: Arc<Entry>,
+    started: Instant,
+    /// Unix time in milliseconds.
+    began_at: u64,
+    status: StatusCode,
+    fault: Option<Side>,
+    access: Option<Box<Access>>,
+}
+
+impl Call {
+    pub(super) fn begin(
+        client: &Client,
+        entry: Arc<Entry>,
+        stamp: &Stamp,
+        access: Option<Box<Access>>,
+    ) -> Self {
+        let shared = &entry.shared;
+        shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        shared.started.fetch_add(1, Ordering::Relaxed);
+        shared.last_used.fetch_max(stamp.unix_milliseconds(), Ordering::Relaxed);
+        let worker = Arc::clone(&client.worker);
+        worker.gateway.0.metrics.series(&entry).record_started();
+        // The caller left before there was an answer, unless one comes: nginx's status for it.
+        let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+        let began_at = stamp.unix_milliseconds();
+        Self { worker, entry, started: Instant::now(), began_at, status, fault: None, access }
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(super) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// The replica's answer; it may say whose fault it is.
+    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
+        self.status = response.status();
+        let fault = response.headers().get(faas_api::headers::FAULT).and_then(|value| value.to_str().ok());
+        self.fault = fault.map(Side::of);
+    }
+
+    /// The deadline passed within the answer's body.
+    pub(super) fn cut_off(&mut self) {
+        self.fault = Some(Side::Handler);
+    }
+
+    pub(super) fn failed(mut self, fault: Fault) -> Response<Content> {
+        (self.status, self.fault) = (fault.status, Some(fault.side));
+        let (function, side) = (&self.entry.function, fault.side.name());
+        tracing::debug!(%function, fault = side, reason = %fault.reason, "failed");
+        fault.into_response()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let (shared, elapsed) = (&self.entry.shared, self.started.elapsed());
+        let ended_at = self.began_at + u64::try_from(elapsed.as_millis()).unwrap_or_default();
+        shared.last_used.fetch_max(ended_at, Ordering::Relaxed);
+        shared.ended.fetch_add(1, Ordering::Relaxed);
+        shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let metrics = &self.worker.gateway.0.metrics;
+        metrics.series(&self.entry).record_ended(self.status, elapsed);
+        if let Some(side) = self.fault {
+            metrics.record_failure(&self.entry.function, side);
+        }
+        if let Some(access) = self.access.take() {
+            access.write(self.status, self.fault, elapsed);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! From a request to an answer's head: which replica gets it, and what happens when that one fails.
+
+use std::error::Error as _;
+
+use axum::http::{Method, Request, Response, StatusCode};
+use faas_provider::InFlight;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::call::Call;
+use super::upload::{Silent, Upload};
+use crate::fault::{Fault, Side};
+use crate::server::Client;
+use crate::table::Entry;
+use crate::upstream::{Connection, Failure};
+use crate::wake::{self, Lease};
+
+/// Replicas that one request is tried on.
+const TRIES: usize = 4;
+
+/// An answer's head, and what must be held while its body is read.
+pub(super) struct Forwarded {
+    pub(super) response: Response<Incoming>,
+    pub(super) connection: Connection,
+    pub(super) in_flight: InFlight,
+}
+
+/// Sends the request to a replica; to another one while it may be done again.
+pub(super) async fn forward(
+    client: &Client,
+    entry: &Entry,
+    call: &Call,
+    mut request: Request<Upload>,
+    deadline: Instant,
+) -> Result<Forwarded, Fault> {
+    let gateway = &client.worker.gateway;
+    let mut tries = 1..TRIES;
+    loop {
+        let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
+        let spare = repeatable(&request).then(|| spare(&request));
+        let sent = upstream.send(&client.worker, request).await;
+        let failure = match sent {
+            Ok((response, connection)) => {
+                gateway.0.metrics.record_first_byte(call.started().elapsed());
+                return Ok(Forwarded { response, connection, in_flight });
+            }
+            Err(failure) => failure,
+        };
+        let name = &upstream.replica().name;
+        tracing::debug!(function = %entry.function, replica = name, error = %failure, "a replica failed");
+        let reason = format!("{name}: {failure}");
+        request = match failure {
+            Failure::Unsent(unsent, _) => *unsent,
+            Failure::Lost(error) if error.is_user() => return Err(broken_upload(&error)),
+            Failure::Lost(_) => match spare {
+                Some(spare) => spare,
+                None => {
+                    upstream.set_aside(&entry.shared);
+                    return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
+                }
+            },
+        };
+        upstream.set_aside(&entry.shared);
+        if tries.next().is_none() {
+            return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
+        }
+    }
+}
+
+/// Whether a replica may get it though another one may have begun it: RFC 9110, 9.2.2, and nothing of it is gone.
+fn repeatable(request: &Request<Upload>) -> bool {
+    const IDEMPOTENT: [Method; 5] = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+    request.body().is_end_stream() && IDEMPOTENT.contains(request.method())
+}
+
+fn spare(request: &Request<Upload>) -> Request<Upload> {
+    let mut spare = Request::new(Upload::Empty);
+    request.method().clone_into(spare.method_mut());
+    request.uri().clone_into(spare.uri_mut());
+    *spare.version_mut() = request.version();
+    request.headers().clone_into(spare.headers_mut());
+    spare
+}
+
+/// The caller's own body ended the request.
+fn broken_upload(error: &hyper::Error) -> Fault {
+    let silent = error.source().is_some_and(|source| source.is::<Silent>());
+    if silent {
+        Fault::new(Side::Client, StatusCode::REQUEST_TIMEOUT, Silent.to_string()).body(Silent.to_string())
+    } else {
+        let reason = "the request's body broke off, or is not framed as its head says";
+        Fault::new(Side::Client, StatusCode::BAD_REQUEST, reason).body(reason)
+    }
+}

@@ -1,0 +1,80 @@
+//! The answer's body on its way to the caller. While it lasts, the invocation is in flight; past the deadline it is cut
+//! off, so that the caller sees an incomplete answer rather than none.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::BoxError;
+use bytes::Bytes;
+use faas_provider::InFlight;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::call::Call;
+use crate::upstream::Connection;
+
+/// Passes frames on as they come.
+pub(crate) struct Relayed {
+    body: Incoming,
+    ended: bool,
+    connection: Option<Connection>,
+    deadline: Instant,
+    /// Made when the answer is waited for the first time.
+    sleep: Option<Pin<Box<Sleep>>>,
+    // Ended, in this order, when the body is dropped: the replica is free before the call counts as ended.
+    _in_flight: InFlight,
+    call: Call,
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        // A body of known length is over with its last byte, without anyone asking for more.
+        if (self.ended || self.body.is_end_stream())
+            && let Some(connection) = self.connection.take()
+        {
+            connection.keep(self.call.worker());
+        }
+    }
+}
+
+impl Relayed {
+    pub(super) fn new(
+        body: Incoming,
+        connection: Connection,
+        call: Call,
+        in_flight: InFlight,
+        deadline: Instant,
+    ) -> Self {
+        let connection = Some(connection);
+        Self { body, ended: false, connection, deadline, sleep: None, _in_flight: in_flight, call }
+    }
+}
+
+impl Body for Relayed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
+            this.ended = frame.is_none();
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep_until(this.deadline)));
+        ready!(sleep.as_mut().poll(context));
+        this.call.cut_off();
+        Poll::Ready(Some(Err("the function's timeout passed before its answer ended".into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

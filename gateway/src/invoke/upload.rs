@@ -1,0 +1,95 @@
+//! A request's body on its way to a replica. One that is silent for too long ends the request.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::BoxError;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::server::Watch;
+
+/// What the caller sends.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// Nothing.
+    Empty,
+    /// As it comes.
+    Streamed(Box<Streamed>),
+}
+
+/// A body, and how long it has been silent.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    body: Incoming,
+    watch: Arc<Watch>,
+    limit: Duration,
+    /// Made when the body is waited for the first time.
+    silence: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+}
+
+/// Nothing came for as long as a body may be silent.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body was silent for too long")]
+pub(super) struct Silent;
+
+impl Upload {
+    pub(super) fn new(body: Incoming, watch: &Arc<Watch>, limit: Duration) -> Self {
+        if body.is_end_stream() {
+            return Self::Empty;
+        }
+        let watch = Arc::clone(watch);
+        Self::Streamed(Box::new(Streamed { body, watch, limit, silence: None, waiting: false }))
+    }
+}
+
+impl Streamed {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting = false;
+            self.watch.heard();
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+        if !self.waiting {
+            self.waiting = true;
+            silence.as_mut().reset(Instant::now() + self.limit);
+        }
+        ready!(silence.as_mut().poll(context));
+        Poll::Ready(Some(Err(Silent.into())))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Streamed(streamed) => streamed.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streamed(streamed) => streamed.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed(streamed) => streamed.body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What each function has to do now, as JSON for who scales. Numbers of this gateway alone: with several, they are
+//! added up.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use serde::Serialize;
+
+use crate::table::{Entry, RouteTable};
+
+/// One function's.
+#[derive(Debug, Serialize)]
+struct Load {
+    /// Invocations begun and not ended, those that wait included.
+    in_flight: usize,
+    /// Invocations that wait for a replica.
+    waiting: usize,
+    /// Invocations begun since this gateway started.
+    started_total: u64,
+    /// Unix time in milliseconds at which an invocation last began or ended; absent if none has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<u64>,
+}
+
+/// By `NAME.NAMESPACE`.
+pub(crate) fn to_json(table: &RouteTable) -> String {
+    let entries = table.all();
+    let loads: BTreeMap<_, _> =
+        entries.iter().map(|entry| (entry.function.to_string(), Load::of(entry))).collect();
+    // Names and numbers cannot fail to be JSON.
+    serde_json::to_string(&loads).unwrap_or_default()
+}
+
+impl Load {
+    fn of(entry: &Entry) -> Self {
+        let shared = &entry.shared;
+        Self {
+            in_flight: shared.in_flight.load(Relaxed),
+            waiting: shared.waiting.load(Relaxed),
+            started_total: shared.started.load(Relaxed),
+            last_used: Some(shared.last_used.load(Relaxed)).filter(|at| *at > 0),
+        }
+    }
+}

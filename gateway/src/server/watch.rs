@@ -1,0 +1,241 @@
+//! What a connection is at, so that one that is slow, silent or noisy can be cut off.
+//!
+//! A worker looks at all of its connections once a second. So a limit is kept to the second, and a request costs a few
+//! stores instead of a timer for each of its stages.
+//!
+//! Written by the connection's own task only; read by whoever looks.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+
+use crate::Limits;
+
+/// Besides heads and bodies a client sends little; this much more than a head may have is a flood of frames.
+const NOISE_BYTES: usize = 1 << 20;
+
+/// Seconds since the worker began, moved on by its look at the connections. The first is 1.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock(Arc<AtomicU32>);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU32::new(1)))
+    }
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    pub(crate) fn tick(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// Nothing is under way.
+const IDLE: u8 = 0;
+/// Bytes of a head have come.
+const HEAD: u8 = 1;
+/// A request is being answered.
+const BUSY: u8 = 2;
+
+/// What a connection is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Nothing.
+    GoOn,
+    /// To end what is under way and take nothing new.
+    Finish,
+    /// To end now.
+    End,
+}
+
+/// One connection's.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    clock: Clock,
+    phase: AtomicU8,
+    /// When the phase began.
+    since: AtomicU32,
+    /// Being answered; several only with HTTP/2.
+    requests: AtomicUsize,
+    /// Bytes that came since the last head or piece of a body.
+    noise: AtomicUsize,
+    /// Since when the client takes nothing of what is written; 0 is not at all.
+    stalled: AtomicU32,
+    /// Frames that are no request do not begin one.
+    http2: AtomicBool,
+    order: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Watch {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            phase: AtomicU8::new(IDLE),
+            since: AtomicU32::new(clock.now()),
+            requests: AtomicUsize::new(0),
+            noise: AtomicUsize::new(0),
+            stalled: AtomicU32::new(0),
+            http2: AtomicBool::new(false),
+            order: AtomicU8::new(Order::GoOn as u8),
+            waker: AtomicWaker::new(),
+            clock,
+        }
+    }
+
+    pub(crate) fn is_http2(&self) {
+        self.http2.store(true, Relaxed);
+        self.enter(IDLE);
+    }
+
+    /// A request has come; it is under way until the turn is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Turn {
+        self.requests.store(self.requests.load(Relaxed) + 1, Relaxed);
+        self.phase.store(BUSY, Relaxed);
+        self.noise.store(0, Relaxed);
+        Turn(Arc::clone(self))
+    }
+
+    /// A piece of a body has come.
+    pub(crate) fn heard(&self) {
+        self.noise.store(0, Relaxed);
+    }
+
+    pub(super) fn read(&self, bytes: usize) {
+        self.noise.store(self.noise.load(Relaxed).saturating_add(bytes), Relaxed);
+        if self.phase.load(Relaxed) == IDLE && !self.http2.load(Relaxed) {
+            self.enter(HEAD);
+        }
+    }
+
+    pub(super) fn written(&self, taken: bool) {
+        if taken {
+            self.stalled.store(0, Relaxed);
+        } else if self.stalled.load(Relaxed) == 0 {
+            self.stalled.store(self.clock.now(), Relaxed);
+        }
+    }
+
+    fn enter(&self, phase: u8) {
+        self.phase.store(phase, Relaxed);
+        self.since.store(self.clock.now(), Relaxed);
+    }
+
+    /// Why the connection is to be ended, if it is.
+    pub(super) fn judge(&self, limits: &Limits) -> Option<&'static str> {
+        let past =
+            |since: u32, limit: Duration| u64::from(self.clock.now().wrapping_sub(since)) > limit.as_secs();
+        let (stalled, since) = (self.stalled.load(Relaxed), self.since.load(Relaxed));
+        if stalled != 0 && past(stalled, limits.body_timeout) {
+            return Some("the client takes nothing of its answer");
+        }
+        if self.noise.load(Relaxed) > limits.head_bytes + NOISE_BYTES {
+            return Some("frames without requests");
+        }
+        match self.phase.load(Relaxed) {
+            IDLE if past(since, limits.idle_timeout) => Some("idle"),
+            HEAD if past(since, limits.head_timeout) => Some("a request's head took too long"),
+            _ => None,
+        }
+    }
+
+    /// Tells the connection's task; never less than it was told before.
+    pub(super) fn tell(&self, order: Order) {
+        self.order.fetch_max(order as u8, Relaxed);
+        self.waker.wake();
+    }
+
+    /// What it was told; the task of `context` is woken when that changes.
+    pub(super) fn told(&self, context: &Context<'_>) -> Order {
+        self.waker.register(context.waker());
+        match self.order.load(Relaxed) {
+            told if told == Order::GoOn as u8 => Order::GoOn,
+            told if told == Order::Finish as u8 => Order::Finish,
+            _ => Order::End,
+        }
+    }
+
+    /// `None` once it was told to finish or to end.
+    pub(super) async fn unless_told<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|context| {
+            if self.told(context) > Order::GoOn {
+                return Poll::Ready(None);
+            }
+            Pin::new(&mut work).poll(context).map(Some)
+        })
+        .await
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(crate) struct Turn(Arc<Watch>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let left = self.0.requests.load(Relaxed).saturating_sub(1);
+        self.0.requests.store(left, Relaxed);
+        if left == 0 {
+            self.0.enter(IDLE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(seconds: u32, watch: &Watch) -> Option<&'static str> {
+        (0..seconds).for_each(|_| watch.clock.tick());
+        watch.judge(&Limits::default())
+    }
+
+    fn watch() -> Arc<Watch> {
+        Arc::new(Watch::new(Clock::default()))
+    }
+
+    #[test]
+    fn each_stage_has_its_limit() {
+        let idle = watch();
+        assert!(after(60, &idle).is_none() && after(1, &idle).is_some());
+        let slow = watch();
+        slow.read(1);
+        assert!(after(10, &slow).is_none());
+        slow.read(1);
+        assert!(after(1, &slow).is_some(), "a byte now and then gains nothing");
+        let busy = watch();
+        let turn = busy.begin();
+        assert!(after(1000, &busy).is_none());
+        drop(turn);
+        assert!(after(60, &busy).is_none() && after(1, &busy).is_some());
+        let stalled = watch();
+        let _turn = stalled.begin();
+        stalled.written(false);
+        assert!(after(60, &stalled).is_none() && after(1, &stalled).is_some());
+        stalled.written(true);
+        assert!(stalled.judge(&Limits::default()).is_none());
+    }
+
+    #[test]
+    fn frames_alone_are_a_flood_and_requests_are_not() {
+        let watch = watch();
+        watch.is_http2();
+        for _ in 0..100 {
+            watch.read(1 << 20);
+            drop(watch.begin());
+        }
+        assert!(after(11, &watch).is_none(), "frames begin no head");
+        watch.read(3 << 20);
+        assert!(watch.judge(&Limits::default()).is_some());
+        watch.heard();
+        assert!(watch.judge(&Limits::default()).is_none());
+    }
+}

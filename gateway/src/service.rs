@@ -1,0 +1,120 @@
+//! One request: what is invalid is refused, invocations are answered here, everything else by the API.
+
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use axum::BoxError;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::SERVED_BY;
+use crate::framing;
+use crate::invoke::{self, Relayed, canonical_path};
+use crate::server::{Client, Turn};
+
+/// What the answer's body is made of.
+pub(crate) enum Content {
+    /// Text of ours, taken when it is sent.
+    Text(Bytes),
+    /// A function's.
+    Relayed(Relayed),
+    /// The API's.
+    Api(axum::body::Body),
+}
+
+impl From<Cow<'static, str>> for Content {
+    fn from(text: Cow<'static, str>) -> Self {
+        Self::Text(match text {
+            Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+            Cow::Owned(text) => Bytes::from(text),
+        })
+    }
+}
+
+/// An answer's body; the request is under way until it is dropped.
+pub(crate) struct Answer {
+    content: Content,
+    _turn: Turn,
+}
+
+/// Answers a request of this client.
+pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Response<Answer> {
+    let turn = client.watch.begin();
+    let http1 = request.version() < Version::HTTP_2;
+    let gateway = &client.worker.gateway.0;
+    let (mut response, fatal) = match framing::check(&request, &gateway.config.limits) {
+        Ok(()) => (route(client, request).await, false),
+        Err(refusal) => (text(refusal.status, refusal.reason), true),
+    };
+    let headers = response.headers_mut();
+    headers.insert(SERVED, HeaderValue::from_static(SERVED_BY));
+    if http1 && (fatal || gateway.draining.load(Ordering::Relaxed)) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|content| Answer { content, _turn: turn })
+}
+
+const SERVED: HeaderName = HeaderName::from_static(faas_api::headers::SERVED_BY);
+
+async fn route(client: &Client, request: Request<Incoming>) -> Response<Content> {
+    // Peers' clients rely on one form of each path, and traversal must not reach another function.
+    match canonical_path(request.uri()) {
+        Ok(None) => {}
+        Ok(Some(location)) => {
+            let mut response = text(StatusCode::MOVED_PERMANENTLY, "");
+            response.headers_mut().insert(LOCATION, location);
+            return response;
+        }
+        Err(invalid) => return text(StatusCode::BAD_REQUEST, invalid.to_string()),
+    }
+    if request.uri().path().starts_with("/function/") {
+        return invoke::invoke(client, request).await;
+    }
+    client.worker.answer(request).await.map(Content::Api)
+}
+
+fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response<Content> {
+    let mut response = Response::new(body.into().into());
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.content {
+            Content::Text(text) if text.is_empty() => Poll::Ready(None),
+            Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Content::Relayed(body) => Pin::new(body).poll_frame(context),
+            Content::Api(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Text(text) => text.is_empty(),
+            Content::Relayed(body) => body.is_end_stream(),
+            Content::Api(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Relayed(body) => body.size_hint(),
+            Content::Api(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A replica as the gateway reaches it: connections, kept for each worker and used again, and whether it takes any.
+//!
+//! Bounded: [`MOST_IDLE`] idle connections a worker, used again within [`REUSE_SECONDS`]; how many are in use is bounded
+//! by the invocations in flight. They are closed when the replica leaves the table. A failure says whether any byte may
+//! have reached the replica. One that refuses or breaks connections is set aside until it takes one again.
+
+mod connect;
+mod health;
+mod pool;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::{Request, Response};
+use faas_provider::Replica;
+use hyper::body::Incoming;
+
+use crate::invoke::Upload;
+use crate::server::Worker;
+use pool::{Pool, Sender};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// As many as the peers keep to one host.
+const MOST_IDLE: usize = 1024;
+/// Common servers close what is idle for five seconds; a request sent at that moment would be lost.
+const REUSE_SECONDS: u32 = 3;
+
+/// A replica and the connections to it.
+pub(crate) struct Upstream {
+    replica: Arc<Replica>,
+    /// Whether it refused or broke a connection, and has taken none since.
+    aside: AtomicBool,
+    /// One for each worker.
+    pools: Box<[Pool]>,
+}
+
+/// A connection whose answer is being read; dropping it closes it, or resets the stream where there are several.
+pub(crate) struct Connection {
+    upstream: Arc<Upstream>,
+    sender: Sender,
+}
+
+impl Connection {
+    /// Lets others use the connection, once the answer has been read to its end.
+    pub(crate) fn keep(self, worker: &Worker) {
+        if let Sender::Http1(sender) = self.sender
+            && self.upstream.pools[worker.index].keep(sender, worker.clock.now())
+        {
+            worker.warms(&self.upstream);
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// No byte was sent; the request is handed back.
+    #[error("failed to connect: {1}")]
+    Unsent(Box<Request<Upload>>, BoxError),
+    /// The replica may have begun.
+    #[error("connection lost before an answer: {0}")]
+    Lost(hyper::Error),
+}
+
+impl Upstream {
+    pub(crate) fn new(replica: Arc<Replica>, h2c: bool, workers: usize) -> Self {
+        let pools = (0..workers).map(|_| Pool::new(h2c)).collect();
+        Self { replica, aside: AtomicBool::new(false), pools }
+    }
+
+    pub(crate) fn replica(&self) -> &Arc<Replica> {
+        &self.replica
+    }
+
+    /// Whether it took connections when it was last tried.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.aside.load(Ordering::Relaxed)
+    }
+
+    /// Sends the request and waits for the head of the answer. Dropping the future or the connection closes it, which
+    /// tells the replica that the caller is gone.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        worker: &Worker,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Connection), Failure> {
+        let pool = &self.pools[worker.index];
+        loop {
+            let (mut sender, reused) = match pool.take(worker.clock.now()) {
+                Some(sender) => (sender, true),
+                None => match pool.connect(self, worker).await {
+                    Ok(sender) => (sender, false),
+                    Err(error) => return Err(Failure::Unsent(Box::new(request), error)),
+                },
+            };
+            match sender.try_send(request).await {
+                Ok(response) => return Ok((response, Connection { upstream: Arc::clone(self), sender })),
+                Err(mut error) => match error.take_message() {
+                    // An idle connection that the replica closed meanwhile.
+                    Some(unsent) if reused => request = unsent,
+                    Some(unsent) => {
+                        return Err(Failure::Unsent(Box::new(unsent), error.into_error().into()));
+                    }
+                    None => return Err(Failure::Lost(error.into_error())),
+                },
+            }
+        }
+    }
+
+    /// Closes what has been idle for long; whether anything is left.
+    pub(crate) fn cool(&self, worker: &Worker) -> bool {
+        self.pools[worker.index].cool(worker.clock.now())
+    }
+}

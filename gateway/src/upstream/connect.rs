@@ -1,0 +1,75 @@
+//! New connections to replicas.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use faas_provider::Address;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::BoxError;
+use crate::invoke::Upload;
+use crate::metrics::Metrics;
+
+/// A replica whose machine is gone answers nothing; another may.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// A full backlog of a Unix socket refuses at once; it is tried again this much later.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection for one request at a time.
+pub(super) async fn http1(
+    address: &Address,
+    metrics: &Metrics,
+) -> Result<http1::SendRequest<Upload>, BoxError> {
+    let (sender, connection) = http1::handshake(TokioIo::new(timed(address, metrics).await?)).await?;
+    tokio::spawn(connection.with_upgrades());
+    Ok(sender)
+}
+
+/// A connection for many requests at a time.
+pub(super) async fn http2(
+    address: &Address,
+    metrics: &Metrics,
+) -> Result<http2::SendRequest<Upload>, BoxError> {
+    let stream = TokioIo::new(timed(address, metrics).await?);
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn timed(address: &Address, metrics: &Metrics) -> io::Result<Box<dyn Stream>> {
+    let started = Instant::now();
+    let stream = open(address).await?;
+    metrics.record_connect(started.elapsed());
+    Ok(stream)
+}
+
+/// Whether the replica takes a connection.
+pub(super) async fn is_open(address: &Address) -> bool {
+    open(address).await.is_ok()
+}
+
+async fn open(address: &Address) -> io::Result<Box<dyn Stream>> {
+    match address {
+        Address::Tcp(address) => {
+            let stream = timeout(TIMEOUT, TcpStream::connect(address)).await??;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream))
+        }
+        Address::Unix(path) => loop {
+            match UnixStream::connect(path).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(BACKLOG_PAUSE).await;
+                }
+                connected => return Ok(Box::new(connected?)),
+            }
+        },
+    }
+}

@@ -1,0 +1,104 @@
+//! One worker's connections to one replica.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+
+use super::{BoxError, MOST_IDLE, REUSE_SECONDS, Upstream, connect};
+use crate::invoke::Upload;
+use crate::server::Worker;
+
+/// HTTP/1.1: as many as there are requests. HTTP/2: one for all of them.
+pub(super) enum Pool {
+    /// Idle ones, the last used last.
+    Http1(Mutex<Vec<Idle>>),
+    /// Held while it is being made, so that it is made once.
+    Http2(tokio::sync::Mutex<Option<http2::SendRequest<Upload>>>),
+}
+
+/// A connection, and since which second of the worker's it is idle.
+pub(super) struct Idle(http1::SendRequest<Upload>, u32);
+
+impl Idle {
+    fn is_fresh(&self, now: u32) -> bool {
+        now.wrapping_sub(self.1) <= REUSE_SECONDS && !self.0.is_closed()
+    }
+}
+
+/// Takes a request.
+pub(super) enum Sender {
+    Http1(http1::SendRequest<Upload>),
+    Http2(http2::SendRequest<Upload>),
+}
+
+impl Sender {
+    pub(super) async fn try_send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
+        match self {
+            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(h2c: bool) -> Self {
+        if h2c { Self::Http2(tokio::sync::Mutex::default()) } else { Self::Http1(Mutex::default()) }
+    }
+
+    /// The connection that was used last and takes a request now. One whose last request is still being sent, though
+    /// its answer has ended, does not: nobody may have to wait for somebody else's upload.
+    pub(super) fn take(&self, now: u32) -> Option<Sender> {
+        let Self::Http1(idle) = self else { return None };
+        let mut idle = lock(idle);
+        let ready = idle.iter().rposition(|idle| idle.is_fresh(now) && idle.0.is_ready())?;
+        Some(Sender::Http1(idle.swap_remove(ready).0))
+    }
+
+    /// Takes a connection back; whether it is the only one.
+    pub(super) fn keep(&self, sender: http1::SendRequest<Upload>, now: u32) -> bool {
+        let Self::Http1(idle) = self else { return false };
+        let mut idle = lock(idle);
+        let first = idle.is_empty();
+        let kept = idle.len() < MOST_IDLE && !sender.is_closed();
+        if kept {
+            idle.push(Idle(sender, now));
+        }
+        first && kept
+    }
+
+    /// Closes what will not be used again; whether anything is left.
+    pub(super) fn cool(&self, now: u32) -> bool {
+        let Self::Http1(idle) = self else { return false };
+        let mut idle = lock(idle);
+        idle.retain(|idle| idle.is_fresh(now));
+        !idle.is_empty()
+    }
+
+    /// A new connection; with HTTP/2 the one there is, if it goes on.
+    pub(super) async fn connect(&self, upstream: &Upstream, worker: &Worker) -> Result<Sender, BoxError> {
+        let address = &upstream.replica.address;
+        let metrics = &worker.gateway.0.metrics;
+        match self {
+            Self::Http1(_) => Ok(Sender::Http1(connect::http1(address, metrics).await?)),
+            Self::Http2(shared) => {
+                let mut shared = shared.lock().await;
+                match &*shared {
+                    Some(sender) if !sender.is_closed() => Ok(Sender::Http2(sender.clone())),
+                    _ => {
+                        let sender = connect::http2(address, metrics).await?;
+                        Ok(Sender::Http2(shared.insert(sender).clone()))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn lock(idle: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
