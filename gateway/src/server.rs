@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -50,8 +51,9 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
         Ok(Hands { sender: worker.start()?, worker })
     };
     let hands = (0..config.workers.get()).map(start).collect::<std::io::Result<Vec<_>>>()?;
+    let admission = Admission::new(config);
     let serving = async {
-        let accepting = accept(&listener, &gateway, &hands);
+        let accepting = accept(&listener, &gateway, &admission, &hands);
         let mut accepting = std::pin::pin!(accepting);
         let drained = async {
             shutdown.drain.cancelled().await;
@@ -65,6 +67,10 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
         }
     };
     shutdown.abort.run_until_cancelled(serving).await;
+    // Who waits in the listener's queue has sent its request, and would see it reset.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        hand_over(stream, peer, &gateway, &admission, &hands);
+    }
     drop(listener);
     tasks.close();
     hands.iter().for_each(|hands| hands.worker.finish());
@@ -72,11 +78,10 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, gateway: &Gateway, hands: &[Hands]) {
-    let admission = Admission::new(&gateway.0.config);
+async fn accept(listener: &TcpListener, gateway: &Gateway, admission: &Arc<Admission>, hands: &[Hands]) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => hand_over(stream, peer, gateway, &admission, hands),
+            Ok((stream, peer)) => hand_over(stream, peer, gateway, admission, hands),
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -55,7 +55,7 @@ pub(super) async fn serve(worker: Arc<Worker>, stream: Watched, peer: SocketAddr
         watch: Arc::clone(&watch),
         worker,
     });
-    let begun = watch.unless_told(begin(&client, stream)).await;
+    let begun = watch.unless_ended(begin(&client, stream)).await;
     let ended = match begun {
         None => Ok(()),
         Some(Ok(Begun::Http1(stream))) => serve_http1(client, stream).await,
@@ -113,7 +113,7 @@ where
     run(connection, |connection| connection.graceful_shutdown(), &watch).await
 }
 
-/// Until it ends, or is told to.
+/// Until it ends, or is told to. One whose request is awaited ends by itself: the answer closes it.
 async fn run<C>(connection: C, finish: impl Fn(Pin<&mut C>), watch: &Watch) -> Result<(), Error>
 where
     C: Future<Output = hyper::Result<()>>,
@@ -123,7 +123,7 @@ where
     std::future::poll_fn(|context| {
         match watch.told(context) {
             Order::End => return Poll::Ready(Ok(())),
-            Order::Finish if !finishing => {
+            Order::Finish if !finishing && !watch.awaits_request() => {
                 finishing = true;
                 finish(connection.as_mut());
             }

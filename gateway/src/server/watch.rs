@@ -71,6 +71,8 @@ pub(crate) struct Watch {
     stalled: AtomicU32,
     /// Frames that are no request do not begin one.
     http2: AtomicBool,
+    /// Whether there was a request.
+    used: AtomicBool,
     order: AtomicU8,
     waker: AtomicWaker,
 }
@@ -84,6 +86,7 @@ impl Watch {
             noise: AtomicUsize::new(0),
             stalled: AtomicU32::new(0),
             http2: AtomicBool::new(false),
+            used: AtomicBool::new(false),
             order: AtomicU8::new(Order::GoOn as u8),
             waker: AtomicWaker::new(),
             clock,
@@ -99,8 +102,16 @@ impl Watch {
     pub(crate) fn begin(self: &Arc<Self>) -> Turn {
         self.requests.store(self.requests.load(Relaxed) + 1, Relaxed);
         self.phase.store(BUSY, Relaxed);
+        self.used.store(true, Relaxed);
         self.noise.store(0, Relaxed);
         Turn(Arc::clone(self))
+    }
+
+    /// Whether a request may be on its way that was sent before the client could know better: a client that connects
+    /// does so for one. HTTP/2 can tell its clients what was not done.
+    pub(super) fn awaits_request(&self) -> bool {
+        let phase = self.phase.load(Relaxed);
+        !self.http2.load(Relaxed) && (phase == HEAD || phase == IDLE && !self.used.load(Relaxed))
     }
 
     /// A piece of a body has come.
@@ -162,11 +173,11 @@ impl Watch {
         }
     }
 
-    /// `None` once it was told to finish or to end.
-    pub(super) async fn unless_told<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    /// `None` once it was told to end.
+    pub(super) async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|context| {
-            if self.told(context) > Order::GoOn {
+            if self.told(context) == Order::End {
                 return Poll::Ready(None);
             }
             Pin::new(&mut work).poll(context).map(Some)
