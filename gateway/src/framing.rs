@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, Request, StatusCode, Version};
+use axum::http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
 use crate::Limits;
+use crate::invoke::headers::{FORWARDED_FOR, FORWARDED_HOST, HOP_BY_HOP};
 
 /// An answer to a request that nobody else gets to see.
 #[derive(Debug)]
@@ -16,10 +16,49 @@ pub(crate) struct Refusal {
     pub(crate) reason: Cow<'static, str>,
 }
 
-/// Whether the request may be looked at further.
-pub(crate) fn check<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
-    let (uri, headers) = (request.uri(), request.headers());
-    let length = uri.path_and_query().map_or(0, |path| path.as_str().len());
+/// What one look at a request's fields finds. (Measured: looking each of them up in the map took 5 % of a request.)
+#[derive(Debug, Default, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
+pub(crate) struct Fields {
+    hosts: u8,
+    codings: u8,
+    lengths: u8,
+    /// Any that is for the next hop only.
+    pub(crate) hop_by_hop: bool,
+    pub(crate) trailers: bool,
+    pub(crate) upgrade: bool,
+    pub(crate) cookies: u8,
+    pub(crate) forwarded_for: bool,
+    pub(crate) forwarded_host: bool,
+}
+
+impl Fields {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, _) in headers {
+            if name == HOST {
+                fields.hosts = fields.hosts.saturating_add(1);
+            } else if name == CONTENT_LENGTH {
+                fields.lengths = fields.lengths.saturating_add(1);
+            } else if name == COOKIE {
+                fields.cookies = fields.cookies.saturating_add(1);
+            } else if HOP_BY_HOP.contains(name) {
+                fields.hop_by_hop = true;
+                fields.codings = fields.codings.saturating_add(u8::from(name == TRANSFER_ENCODING));
+                fields.trailers |= name == TE;
+                fields.upgrade |= name == UPGRADE;
+            } else {
+                fields.forwarded_for |= name == FORWARDED_FOR;
+                fields.forwarded_host |= name == FORWARDED_HOST;
+            }
+        }
+        fields
+    }
+}
+
+/// What the request's fields are, if it may be looked at further.
+pub(crate) fn check<B>(request: &Request<B>, limits: &Limits) -> Result<Fields, Refusal> {
+    let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if length > limits.uri_bytes {
         let reason =
             format!("the request's target has {length} bytes, at most {} are taken", limits.uri_bytes);
@@ -28,47 +67,50 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refu
     if request.method() == Method::CONNECT {
         return refuse(StatusCode::METHOD_NOT_ALLOWED, "this is no tunnel: CONNECT is not allowed");
     }
-    check_codings(request.version(), headers)?;
-    check_host(request)
+    let fields = Fields::of(request.headers());
+    check_codings(fields, request.version(), request.headers())?;
+    check_host(fields, request)?;
+    Ok(fields)
 }
 
 /// The body's length must be told once, and in one way; only chunks are decoded.
-fn check_codings(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if version != Version::HTTP_11 || codings.next().is_some() {
-            return bad("Transfer-Encoding: expected once, in HTTP/1.1");
-        }
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return refuse(StatusCode::NOT_IMPLEMENTED, "Transfer-Encoding: only \"chunked\" is understood");
-        }
-        if headers.contains_key(CONTENT_LENGTH) {
-            return bad("both Content-Length and Transfer-Encoding: expected one of them");
-        }
-    }
-    if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+fn check_codings(fields: Fields, version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    if fields.lengths > 1 {
         return bad("Content-Length: expected once");
     }
-    Ok(())
+    if fields.codings == 0 {
+        return Ok(());
+    }
+    if version != Version::HTTP_11 || fields.codings > 1 {
+        return bad("Transfer-Encoding: expected once, in HTTP/1.1");
+    }
+    if fields.lengths > 0 {
+        return bad("both Content-Length and Transfer-Encoding: expected one of them");
+    }
+    let coding = headers.get(TRANSFER_ENCODING).map_or(&b""[..], HeaderValue::as_bytes);
+    if coding.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    refuse(StatusCode::NOT_IMPLEMENTED, "Transfer-Encoding: only \"chunked\" is understood")
 }
 
 /// HTTP/1.1 has exactly one Host, which is one; with another authority in the target it would be anybody's guess.
-fn check_host<B>(request: &Request<B>) -> Result<(), Refusal> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
+fn check_host<B>(fields: Fields, request: &Request<B>) -> Result<(), Refusal> {
+    if fields.hosts > 1 {
         return bad("Host: expected once");
     }
-    let Some(host) = host else {
+    let Some(host) = request.headers().get(HOST) else {
         return if request.version() == Version::HTTP_11 {
             bad("Host: expected in HTTP/1.1")
         } else {
             Ok(())
         };
     };
-    let valid = host.is_empty()
-        || Authority::try_from(host.as_bytes()).is_ok_and(|host| !host.as_str().contains('@'));
-    if !valid {
+    if !host
+        .as_bytes()
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
+    {
         return bad("Host: expected NAME or NAME:PORT");
     }
     match request.uri().authority() {
@@ -79,17 +121,17 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Refusal> {
     }
 }
 
-fn bad(reason: &'static str) -> Result<(), Refusal> {
+fn bad<T>(reason: &'static str) -> Result<T, Refusal> {
     refuse(StatusCode::BAD_REQUEST, reason)
 }
 
-fn refuse(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Result<(), Refusal> {
+fn refuse<T>(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Result<T, Refusal> {
     Err(Refusal { status, reason: reason.into() })
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderName;
 
     use super::*;
 

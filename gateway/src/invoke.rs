@@ -8,7 +8,7 @@
 mod access;
 mod call;
 mod forward;
-mod headers;
+pub(crate) mod headers;
 mod path;
 mod relayed;
 mod tunnel;
@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Request, Response, StatusCode, Uri};
-use faas_api::{FunctionId, format_duration};
+use faas_api::format_duration;
 use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
 use crate::fault::{Fault, Side};
+use crate::framing::Fields;
 use crate::server::{Client, end_stream_at};
 use crate::service::Content;
 use crate::table::Entry;
@@ -42,14 +43,14 @@ pub(crate) use upload::Upload;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Answers any method on `/function/{name}[.{namespace}][/path]`.
-pub(crate) async fn invoke(client: &Client, request: Request<Incoming>) -> Response<Content> {
+pub(crate) async fn invoke(client: &Client, request: Request<Incoming>, fields: Fields) -> Response<Content> {
     let stamp = Stamp::of(request.headers());
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
     let access = Access::of(client, &request, &stamp);
     let mut response = match resolve(client, &request).await {
         Ok((entry, uri)) => {
             let call = Call::begin(client, Arc::clone(&entry), &stamp, access);
-            run(client, call, &entry, uri, request, &stamp).await
+            run(client, call, &entry, uri, request, fields, &stamp).await
         }
         Err(fault) => {
             Access::refused(access, &fault);
@@ -72,15 +73,12 @@ async fn resolve(client: &Client, request: &Request<Incoming>) -> Result<(Arc<En
     let uri = path::own_uri(rest, request.uri().query())?;
     match (known, unknown) {
         (Some(entry), _) => Ok((entry, uri)),
-        (None, Some(function)) => look_up(client, function).await.map(|entry| (entry, uri)),
+        (None, Some(function)) => {
+            let entry = Box::pin(wake::look_up(gateway, &function)).await?;
+            Ok((entry, uri))
+        }
         (None, None) => Err(Fault::new(Side::Client, StatusCode::NOT_FOUND, "no function")),
     }
-}
-
-/// On the main runtime: a provider's connections are its own.
-async fn look_up(client: &Client, function: FunctionId) -> Result<Arc<Entry>, Fault> {
-    let gateway = client.worker.gateway.clone();
-    Box::pin(wake::look_up(&gateway, &function)).await
 }
 
 fn invocable(method: &Method) -> bool {
@@ -103,14 +101,16 @@ async fn run(
     entry: &Entry,
     uri: Uri,
     mut request: Request<Incoming>,
+    fields: Fields,
     stamp: &Stamp,
 ) -> Response<Content> {
     let config = &client.worker.gateway.0.config;
     let timeout = entry.route.terms.timeout.unwrap_or(config.upstream_timeout);
     let deadline = call.started() + timeout + GRACE;
     end_stream_at(deadline + config.limits.body_timeout);
-    let upgrade = Upgrade::wanted(&mut request).filter(|_| !entry.route.terms.h2c);
-    headers::to_function(&mut request, &client.caller, stamp);
+    let upgrades = fields.upgrade && !entry.route.terms.h2c;
+    let upgrade = if upgrades { Upgrade::wanted(&mut request) } else { None };
+    headers::to_function(&mut request, fields, &client.caller, stamp);
     headers::readdress(&mut request, uri, entry.route.terms.h2c, upgrade.as_ref());
     let request = request.map(|body| Upload::new(body, &client.watch, config.limits.body_timeout));
     match timeout_at(deadline, forward(client, entry, &call, request, deadline)).await {

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::SERVED_BY;
-use crate::framing;
+use crate::framing::{self, Fields};
 use crate::invoke::{self, Relayed, canonical_path};
 use crate::server::{Client, Turn};
 
@@ -48,7 +48,7 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
     let http1 = request.version() < Version::HTTP_2;
     let gateway = &client.worker.gateway.0;
     let (mut response, fatal) = match framing::check(&request, &gateway.config.limits) {
-        Ok(()) => (route(client, request).await, false),
+        Ok(fields) => (route(client, request, fields).await, false),
         Err(refusal) => (text(refusal.status, refusal.reason), true),
     };
     let headers = response.headers_mut();
@@ -61,7 +61,7 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
 
 const SERVED: HeaderName = HeaderName::from_static(faas_api::headers::SERVED_BY);
 
-async fn route(client: &Client, request: Request<Incoming>) -> Response<Content> {
+async fn route(client: &Client, request: Request<Incoming>, fields: Fields) -> Response<Content> {
     // Peers' clients rely on one form of each path, and traversal must not reach another function.
     match canonical_path(request.uri()) {
         Ok(None) => {}
@@ -73,9 +73,10 @@ async fn route(client: &Client, request: Request<Incoming>) -> Response<Content>
         Err(invalid) => return text(StatusCode::BAD_REQUEST, invalid.to_string()),
     }
     if request.uri().path().starts_with("/function/") {
-        return invoke::invoke(client, request).await;
+        return invoke::invoke(client, request, fields).await;
     }
-    client.worker.answer(request).await.map(Content::Api)
+    // Kept apart, so that invocations are small.
+    Box::pin(client.worker.answer(request)).await.map(Content::Api)
 }
 
 fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response<Content> {

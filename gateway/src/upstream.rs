@@ -89,7 +89,7 @@ impl Upstream {
         loop {
             let (mut sender, reused) = match pool.take(worker.clock.now()) {
                 Some(sender) => (sender, true),
-                None => match pool.connect(self, worker).await {
+                None => match Box::pin(pool.connect(self, worker)).await {
                     Ok(sender) => (sender, false),
                     Err(error) => return Err(Failure::Unsent(Box::new(request), error)),
                 },

@@ -38,7 +38,8 @@ pub(crate) async fn acquire(gateway: &Gateway, entry: &Entry, deadline: Instant)
     let function = &entry.function;
     let _waiting = Waiting::begin(&entry.shared, gateway.0.config.most_waiting)
         .ok_or_else(|| no_endpoints(function, "too many invocations wait for a replica"))?;
-    timeout_at(deadline, wait(gateway, function))
+    // Kept apart, so that those that need not wait are small.
+    Box::pin(timeout_at(deadline, wait(gateway, function)))
         .await
         .unwrap_or_else(|_| Err(no_endpoints(function, "no replica became ready in time")))
 }

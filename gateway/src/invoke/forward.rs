@@ -38,7 +38,7 @@ pub(super) async fn forward(
     let mut tries = 1..TRIES;
     loop {
         let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
-        let spare = repeatable(&request).then(|| spare(&request));
+        let spare = (entry.upstreams.len() > 1 && repeatable(&request)).then(|| Box::new(spare(&request)));
         let sent = upstream.send(&client.worker, request).await;
         let failure = match sent {
             Ok((response, connection)) => {
@@ -54,7 +54,7 @@ pub(super) async fn forward(
             Failure::Unsent(unsent, _) => *unsent,
             Failure::Lost(error) if error.is_user() => return Err(broken_upload(&error)),
             Failure::Lost(_) => match spare {
-                Some(spare) => spare,
+                Some(spare) => *spare,
                 None => {
                     upstream.set_aside(&entry.shared);
                     return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));

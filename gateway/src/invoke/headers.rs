@@ -1,28 +1,34 @@
 //! Headers that change between caller and function, both ways.
 
+use std::cell::RefCell;
+
 use axum::http::header::{
     CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use bytes::BytesMut;
 use faas_api::headers;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::tunnel::Upgrade;
+use crate::framing::Fields;
 use crate::server::Caller;
 
 const CALL_ID: HeaderName = HeaderName::from_static(headers::CALL_ID);
 const USAGE: HeaderName = HeaderName::from_static(headers::USAGE);
 const START_TIME: HeaderName = HeaderName::from_static(headers::START_TIME);
-const FORWARDED_HOST: HeaderName = HeaderName::from_static(headers::FORWARDED_HOST);
-const FORWARDED_FOR: HeaderName = HeaderName::from_static(headers::FORWARDED_FOR);
+pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static(headers::FORWARDED_HOST);
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static(headers::FORWARDED_FOR);
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+const PAGE_BYTES: usize = 4096;
 
 /// Meant for the next hop only (RFC 9110, 7.6.1, and the peers' list); the body's framing is each hop's own. `Trailer`,
 /// which the peers drop too, stays: without it trailers would not be sent on.
-const HOP_BY_HOP: [HeaderName; 9] = [
+pub(crate) const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -34,6 +40,23 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     // The gateway has answered it itself by the time the function reads the body.
     EXPECT,
 ];
+
+thread_local! {
+    /// What stamps are written into, one after the other: memory is asked for once in dozens of them.
+    static PAGE: RefCell<BytesMut> = RefCell::default();
+}
+
+/// A header's value that is copied once and never again. Text that cannot be one does not occur.
+fn write(text: &str) -> HeaderValue {
+    let bytes = PAGE.with_borrow_mut(|page| {
+        if page.capacity() < text.len() {
+            page.reserve(PAGE_BYTES);
+        }
+        page.extend_from_slice(text.as_bytes());
+        page.split().freeze()
+    });
+    HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("-"))
+}
 
 /// Which invocation it is, and when the gateway took it.
 pub(crate) struct Stamp {
@@ -48,12 +71,11 @@ impl Stamp {
         let now = Timestamp::now();
         let call_id = request.get(CALL_ID).cloned().unwrap_or_else(|| {
             let mut buffer = Uuid::encode_buffer();
-            let text = Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
-            HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
+            write(Uuid::new_v4().hyphenated().encode_lower(&mut buffer))
         });
-        let nanoseconds = u64::try_from(now.as_nanosecond()).unwrap_or_default();
+        let started = write(itoa::Buffer::new().format(now.as_nanosecond()));
         let unix_milliseconds = u64::try_from(now.as_millisecond()).unwrap_or_default();
-        Self { call_id, started: HeaderValue::from(nanoseconds), unix_milliseconds }
+        Self { call_id, started, unix_milliseconds }
     }
 
     pub(super) fn call_id(&self) -> &HeaderValue {
@@ -66,37 +88,40 @@ impl Stamp {
 }
 
 /// What the function gets: the caller's headers less the hop-by-hop ones, and ours.
-pub(super) fn to_function<B>(request: &mut Request<B>, caller: &Caller, stamp: &Stamp) {
+pub(super) fn to_function<B>(request: &mut Request<B>, fields: Fields, caller: &Caller, stamp: &Stamp) {
     let authority = request.uri().authority().cloned();
-    let (http2, headers) = (request.version() > Version::HTTP_11, request.headers_mut());
-    let wants_trailers = headers.get_all(TE).iter().any(|value| value.as_bytes().starts_with(b"trailers"));
-    remove_hop_by_hop(headers);
-    if wants_trailers {
-        headers.insert(TE, TRAILERS);
+    let headers = request.headers_mut();
+    if fields.hop_by_hop {
+        let trailers = fields.trailers && headers.get_all(TE).iter().any(takes_trailers);
+        remove_hop_by_hop(headers);
+        if trailers {
+            headers.insert(TE, TRAILERS);
+        }
     }
-    if http2 {
+    if fields.cookies > 1 {
         join_cookies(headers);
     }
     if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         headers.insert(HOST, host);
     }
-    forwarded(headers, caller);
-    headers.insert(CALL_ID, stamp.call_id.clone());
-    headers.insert(START_TIME, stamp.started.clone());
-    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(crate::SERVED_BY));
-}
-
-/// Who asked for what; who is not believed does not choose it.
-fn forwarded(headers: &mut HeaderMap, caller: &Caller) {
-    if !caller.trusted || !headers.contains_key(FORWARDED_HOST) {
+    // Who is not believed does not choose what is said of it.
+    if !(caller.trusted && fields.forwarded_host) {
         match headers.get(HOST).cloned() {
             Some(host) => drop(headers.insert(FORWARDED_HOST, host)),
             None => drop(headers.remove(FORWARDED_HOST)),
         }
     }
-    if !caller.trusted || !headers.contains_key(FORWARDED_FOR) {
+    if !(caller.trusted && fields.forwarded_for) {
         headers.insert(FORWARDED_FOR, caller.address.clone());
     }
+    headers.insert(CALL_ID, stamp.call_id.clone());
+    headers.insert(START_TIME, stamp.started.clone());
+    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(crate::SERVED_BY));
+}
+
+fn takes_trailers(value: &HeaderValue) -> bool {
+    let words = value.to_str().unwrap_or_default().split(',');
+    words.into_iter().any(|word| word.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// HTTP/2 may send a cookie in pieces; HTTP/1.1 has one line (RFC 9113, 8.2.3).
@@ -139,34 +164,38 @@ pub(super) fn readdress<B>(request: &mut Request<B>, uri: Uri, h2c: bool, upgrad
 pub(super) fn to_caller<B>(response: &mut Response<B>, stamp: Stamp, content_type: Option<HeaderValue>) {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
-    let protocol = if switches { headers.remove(UPGRADE) } else { None };
-    remove_hop_by_hop(headers);
-    if let Some(protocol) = protocol {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol);
+    let (mut hop_by_hop, mut typed) = (false, switches);
+    for name in headers.keys() {
+        typed |= name == CONTENT_TYPE;
+        // What it took is for us alone.
+        hop_by_hop |= HOP_BY_HOP.contains(name) || name == USAGE;
     }
-    // For us alone.
-    headers.remove(USAGE);
+    if hop_by_hop {
+        let protocol = if switches { headers.remove(UPGRADE) } else { None };
+        headers.remove(USAGE);
+        remove_hop_by_hop(headers);
+        if let Some(protocol) = protocol {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, protocol);
+        }
+    }
     headers.insert(CALL_ID, stamp.call_id);
     headers.insert(START_TIME, stamp.started);
-    if !switches {
-        headers
-            .entry(CONTENT_TYPE)
-            .or_insert_with(|| content_type.unwrap_or(HeaderValue::from_static("text/plain")));
+    if !typed {
+        headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("text/plain")));
     }
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // Mostly there is none: one look at each is cheaper than looking each of them up.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        return;
-    }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .map(str::trim)
+        // Mostly it names nothing.
+        .filter(|name| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close"))
+        .filter_map(|name| name.parse().ok())
         // Who a request is for is no hop's own business.
         .filter(|name| *name != HOST)
         .collect();
@@ -187,7 +216,8 @@ mod tests {
         }
         let stamp = Stamp::of(request.headers());
         let caller = Caller { address: HeaderValue::from_static("10.0.0.1:99"), trusted };
-        to_function(&mut request, &caller, &stamp);
+        let fields = Fields::of(request.headers());
+        to_function(&mut request, fields, &caller, &stamp);
         readdress(&mut request, Uri::from_static("/x"), false, None);
         std::mem::take(request.headers_mut())
     }
