@@ -1,0 +1,44 @@
+//! A gateway, a client that sends any bytes, and upstreams that record every byte and answer as they are told.
+
+mod answer;
+mod canonical;
+mod client;
+mod gateway;
+mod upstream;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+pub(crate) use answer::Answer;
+pub(crate) use canonical::Request;
+pub(crate) use client::{Client, get, post};
+pub(crate) use gateway::{Server, terms};
+pub(crate) use upstream::{Exchange, Upstream};
+
+/// Far beyond what anything here takes.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// Something that one thread waits for until another opens it.
+pub(crate) fn gate() -> (Opener, Gate) {
+    let (sender, receiver) = channel();
+    (Opener(sender), Gate(receiver))
+}
+
+/// Opens a gate once per call.
+pub(crate) struct Opener(Sender<()>);
+
+/// Waits at a gate.
+pub(crate) struct Gate(Receiver<()>);
+
+impl Opener {
+    pub(crate) fn open(&self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+impl Gate {
+    /// Until opened once more; a dropped opener is a test that has failed elsewhere.
+    pub(crate) fn wait(&self) {
+        let _ = self.0.recv_timeout(LIMIT);
+    }
+}
