@@ -4,14 +4,16 @@ mod answer;
 mod canonical;
 mod client;
 mod gateway;
+pub(crate) mod http2;
 mod upstream;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) use answer::Answer;
 pub(crate) use canonical::Request;
-pub(crate) use client::{Client, get, post};
+pub(crate) use client::{Client, get, post, request};
 pub(crate) use gateway::{Server, terms};
 pub(crate) use upstream::{Exchange, Upstream};
 
@@ -21,14 +23,14 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Something that one thread waits for until another opens it.
 pub(crate) fn gate() -> (Opener, Gate) {
     let (sender, receiver) = channel();
-    (Opener(sender), Gate(receiver))
+    (Opener(sender), Gate(Mutex::new(receiver)))
 }
 
 /// Opens a gate once per call.
 pub(crate) struct Opener(Sender<()>);
 
 /// Waits at a gate.
-pub(crate) struct Gate(Receiver<()>);
+pub(crate) struct Gate(Mutex<Receiver<()>>);
 
 impl Opener {
     pub(crate) fn open(&self) {
@@ -39,6 +41,6 @@ impl Opener {
 impl Gate {
     /// Until opened once more; a dropped opener is a test that has failed elsewhere.
     pub(crate) fn wait(&self) {
-        let _ = self.0.recv_timeout(LIMIT);
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(LIMIT);
     }
 }

@@ -8,3 +8,4 @@ mod fixture;
 mod forwarded;
 mod framing;
 mod paths;
+mod protocols;
