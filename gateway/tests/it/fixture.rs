@@ -3,6 +3,7 @@
 mod answer;
 mod canonical;
 mod client;
+pub(crate) mod frames;
 mod gateway;
 pub(crate) mod http2;
 mod upstream;
