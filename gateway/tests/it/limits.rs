@@ -1,0 +1,6 @@
+//! What a client may take, and how it is stopped: heads, time, connections, HTTP/2.
+
+mod connections;
+mod heads;
+mod http2;
+mod time;

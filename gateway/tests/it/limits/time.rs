@@ -1,0 +1,142 @@
+//! How long a client may take. The times here are a second; what waits for them is bounded by far more.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::fixture::{Client, Server, Upstream, get};
+
+/// Pauses between pieces, well below the second.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Everything that has a time has a second.
+fn impatient() -> (Upstream, Server) {
+    let upstream = Upstream::start();
+    let server = quick();
+    server.route("f", &[&upstream]);
+    (upstream, server)
+}
+
+fn quick() -> Server {
+    Server::with(|config| {
+        config.limits.head_timeout = Duration::from_secs(1);
+        config.limits.idle_timeout = Duration::from_secs(1);
+        config.limits.body_timeout = Duration::from_secs(1);
+    })
+}
+
+/// Sends a byte at a time until the gateway has had enough; gives what it said.
+fn dribble(client: &mut Client, bytes: &str) -> String {
+    let mut stream = client.stream.try_clone().unwrap();
+    let bytes = bytes.to_owned();
+    let writing = thread::spawn(move || {
+        for byte in bytes.bytes() {
+            if std::io::Write::write_all(&mut stream, &[byte]).is_err() {
+                return true;
+            }
+            thread::sleep(PAUSE);
+        }
+        false
+    });
+    let said = client.until_close();
+    assert!(writing.join().unwrap(), "the whole head was taken");
+    String::from_utf8(said).unwrap()
+}
+
+#[test]
+fn a_head_that_dribbles_in_is_cut_off() {
+    let (upstream, server) = impatient();
+    let head = format!("GET /function/f HTTP/1.1\r\nX-A: {}", "a".repeat(100));
+    let mut client = Client::new(&server);
+    let said = dribble(&mut client, &head);
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said:?}");
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
+fn a_later_head_that_dribbles_in_is_cut_off() {
+    let (upstream, server) = impatient();
+    let mut client = Client::new(&server);
+    assert_eq!(client.call(get("/function/f", &[])).text(), "ok");
+    let said = dribble(&mut client, &format!("GET /function/f HTTP/1.1\r\nX-A: {}", "a".repeat(100)));
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said:?}");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[test]
+fn a_preface_of_http_2_that_dribbles_in_is_cut_off() {
+    let (_upstream, server) = impatient();
+    dribble(&mut Client::new(&server), &"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".repeat(4)[..23]);
+}
+
+#[test]
+fn silent_and_idle_connections_are_closed() {
+    let (_upstream, server) = impatient();
+    let mut silent = Client::new(&server);
+    let mut half = Client::new(&server);
+    half.send("GET /func");
+    let mut idle = Client::new(&server);
+    for _ in 0..3 {
+        thread::sleep(PAUSE);
+        assert_eq!(idle.call(get("/function/f", &[])).text(), "ok");
+    }
+    idle.assert_closed();
+    silent.until_close();
+    half.until_close();
+}
+
+#[test]
+fn a_body_that_falls_silent_is_cut_off() {
+    for (coding, begun) in [("Content-Length: 10", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n")]
+    {
+        let (upstream, server) = impatient();
+        let mut client = Client::new(&server);
+        client.send(format!("POST /function/f HTTP/1.1\r\nHost: gateway\r\n{coding}\r\n\r\n{begun}"));
+        let said = String::from_utf8(client.until_close()).unwrap();
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{coding}: {said:?}");
+        upstream.wait_closed();
+        assert!(!upstream.request().whole);
+    }
+}
+
+#[test]
+fn a_body_that_is_slow_but_never_silent_is_taken() {
+    let (upstream, server) = impatient();
+    let mut client = Client::new(&server);
+    client.send("POST /function/f HTTP/1.1\r\nHost: gateway\r\nContent-Length: 8\r\n\r\n");
+    for _ in 0..8 {
+        thread::sleep(PAUSE);
+        client.send("a");
+    }
+    assert_eq!(client.answer().text(), "ok");
+    assert_eq!(upstream.request().body, b"aaaaaaaa");
+}
+
+#[test]
+fn a_function_may_think_for_longer_than_a_client_may_be_silent() {
+    let upstream = Upstream::scripted(|exchange| {
+        exchange.read_all();
+        thread::sleep(8 * PAUSE);
+        exchange.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+        thread::sleep(8 * PAUSE);
+        exchange.write("0\r\n\r\n");
+    });
+    let server = quick();
+    server.route("f", &[&upstream]);
+    let mut client = Client::new(&server);
+    assert_eq!(client.call(get("/function/f", &[])).text(), "ok");
+    assert!(client.is_open());
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_an_answer_is_cut_off() {
+    let upstream = Upstream::scripted(|exchange| {
+        exchange.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while exchange.write(format!("10000\r\n{}\r\n", "a".repeat(1 << 16))) {}
+        exchange.close();
+    });
+    let server = quick();
+    server.route("f", &[&upstream]);
+    let mut client = Client::new(&server);
+    client.send(get("/function/f", &[]));
+    upstream.wait_closed();
+}
