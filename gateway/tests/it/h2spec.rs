@@ -1,0 +1,62 @@
+//! h2spec, the conformance suite for HTTP/2, in strict mode. A program of its own, built where there is Go.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::fixture::{Server, Upstream};
+
+/// What `go-tool` ends with where there is no Go.
+const NO_GO: i32 = 69;
+
+#[test]
+fn the_conformance_suite_passes() {
+    let Some(program) = build() else { return };
+    let upstream = Upstream::start();
+    let server = Server::before(&upstream);
+    let port = server.address.port().to_string();
+    let output = Command::new(program)
+        .args(["--strict", "--host", "127.0.0.1", "--path", "/function/f", "--port", &port])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (passed, skipped, failed) = summary(&text);
+    assert!(output.status.success() && failed == 0 && skipped == 0 && passed > 140, "{}", failures(&text));
+}
+
+/// The program, or nothing where it cannot be built.
+fn build() -> Option<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/tools/go-tool");
+    let Output { status, stdout, stderr } = Command::new(script).arg("h2spec").output().unwrap();
+    if status.code() == Some(NO_GO) && !in_ci() {
+        skip();
+        return None;
+    }
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    Some(String::from_utf8(stdout).unwrap().trim().to_owned())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| ci == "true")
+}
+
+#[expect(clippy::print_stderr, reason = "a test that does nothing says so")]
+fn skip() {
+    eprintln!("skipped: there is no Go to build h2spec with");
+}
+
+/// From `147 tests, 146 passed, 0 skipped, 1 failed`.
+fn summary(text: &str) -> (usize, usize, usize) {
+    let line =
+        text.lines().rfind(|line| line.contains(" tests, ")).unwrap_or_else(|| panic!("no summary: {text}"));
+    let count = |what: &str| {
+        let part = line.split(", ").find_map(|part| part.trim().strip_suffix(what));
+        part.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("no {what} in {line:?}"))
+    };
+    (count("passed"), count("skipped"), count("failed"))
+}
+
+/// What follows the list of all cases: those that failed, and the summary.
+fn failures(text: &str) -> &str {
+    text.find("Failures:").map_or(text, |at| &text[at..])
+}
