@@ -4,8 +4,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test helper that cannot go on has failed its test")]
 
+mod balance;
+mod bulk;
+mod drain;
 mod fixture;
 mod forwarded;
 mod framing;
+mod h2spec;
+mod limits;
 mod paths;
 mod protocols;
