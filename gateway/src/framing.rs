@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use axum::http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use crate::Limits;
-use crate::invoke::headers::{FORWARDED_FOR, FORWARDED_HOST, HOP_BY_HOP};
+use crate::invoke::headers::{FORWARDED_FOR, FORWARDED_HOST, HopByHop};
 
 /// An answer to a request that nobody else gets to see.
 #[derive(Debug)]
@@ -18,15 +18,11 @@ pub(crate) struct Refusal {
 
 /// What one look at a request's fields finds. (Measured: looking each of them up in the map took 5 % of a request.)
 #[derive(Debug, Default, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
 pub(crate) struct Fields {
-    hosts: u8,
+    pub(crate) hosts: u8,
     codings: u8,
     lengths: u8,
-    /// Any that is for the next hop only.
-    pub(crate) hop_by_hop: bool,
-    pub(crate) trailers: bool,
-    pub(crate) upgrade: bool,
+    pub(crate) hop_by_hop: HopByHop,
     pub(crate) cookies: u8,
     pub(crate) forwarded_for: bool,
     pub(crate) forwarded_host: bool,
@@ -42,11 +38,8 @@ impl Fields {
                 fields.lengths = fields.lengths.saturating_add(1);
             } else if name == COOKIE {
                 fields.cookies = fields.cookies.saturating_add(1);
-            } else if HOP_BY_HOP.contains(name) {
-                fields.hop_by_hop = true;
+            } else if fields.hop_by_hop.note(name) {
                 fields.codings = fields.codings.saturating_add(u8::from(name == TRANSFER_ENCODING));
-                fields.trailers |= name == TE;
-                fields.upgrade |= name == UPGRADE;
             } else {
                 fields.forwarded_for |= name == FORWARDED_FOR;
                 fields.forwarded_host |= name == FORWARDED_HOST;
@@ -67,6 +60,7 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &Limits) -> Result<Fields, 
     if request.method() == Method::CONNECT {
         return refuse(StatusCode::METHOD_NOT_ALLOWED, "this is no tunnel: CONNECT is not allowed");
     }
+    check_target(request.method(), request.uri())?;
     let fields = Fields::of(request.headers());
     check_codings(fields, request.version(), request.headers())?;
     check_host(fields, request)?;
@@ -91,7 +85,18 @@ fn check_codings(fields: Fields, version: Version, headers: &HeaderMap) -> Resul
     if coding.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
-    refuse(StatusCode::NOT_IMPLEMENTED, "Transfer-Encoding: only \"chunked\" is understood")
+    bad("Transfer-Encoding: only \"chunked\" is understood")
+}
+
+/// A path, or with OPTIONS the whole server; of another server only what is HTTP.
+fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
+    if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
+        return bad("the request's target: expected a path, or an http or https URL");
+    }
+    if !uri.path().starts_with('/') && !(uri.path() == "*" && method == Method::OPTIONS) {
+        return bad("the request's target: expected a path");
+    }
+    Ok(())
 }
 
 /// HTTP/1.1 has exactly one Host, which is one; with another authority in the target it would be anybody's guess.
@@ -153,8 +158,8 @@ mod tests {
             (vec![host, chunked], None),
             (vec![host, ("transfer-encoding", "Chunked")], None),
             (vec![host, chunked, chunked], Some(400)),
-            (vec![host, ("transfer-encoding", "gzip, chunked")], Some(501)),
-            (vec![host, ("transfer-encoding", "chunked,")], Some(501)),
+            (vec![host, ("transfer-encoding", "gzip, chunked")], Some(400)),
+            (vec![host, ("transfer-encoding", "chunked,")], Some(400)),
             (vec![host, chunked, ("content-length", "1")], Some(400)),
             (vec![host, ("content-length", "1"), ("content-length", "1")], Some(400)),
             (vec![], Some(400)),
@@ -168,6 +173,8 @@ mod tests {
         }
         assert_eq!(refused(Version::HTTP_11, "http://b/function/f", &[host]), Some(400));
         assert_eq!(refused(Version::HTTP_11, "http://A/function/f", &[host]), None);
+        assert_eq!(refused(Version::HTTP_11, "ftp://a/function/f", &[host]), Some(400));
+        assert_eq!(refused(Version::HTTP_11, "*", &[host]), Some(400));
         assert_eq!(refused(Version::HTTP_10, "/", &[]), None);
         assert_eq!(refused(Version::HTTP_10, "/", &[chunked]), Some(400));
         let long = format!("/{}", "a".repeat(20_000));

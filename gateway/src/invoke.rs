@@ -14,13 +14,13 @@ mod relayed;
 mod tunnel;
 mod upload;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Request, Response, StatusCode, Uri};
 use faas_api::format_duration;
-use hyper::body::Incoming;
 use tokio::time::timeout_at;
 
 use crate::fault::{Fault, Side};
@@ -43,7 +43,11 @@ pub(crate) use upload::Upload;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Answers any method on `/function/{name}[.{namespace}][/path]`.
-pub(crate) async fn invoke(client: &Client, request: Request<Incoming>, fields: Fields) -> Response<Content> {
+pub(crate) async fn invoke(
+    client: &Client,
+    request: Box<Request<Upload>>,
+    fields: Fields,
+) -> Response<Content> {
     let stamp = Stamp::of(request.headers());
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
     let access = Access::of(client, &request, &stamp);
@@ -62,7 +66,7 @@ pub(crate) async fn invoke(client: &Client, request: Request<Incoming>, fields: 
 }
 
 /// The function, and the path that it sees.
-async fn resolve(client: &Client, request: &Request<Incoming>) -> Result<(Arc<Entry>, Uri), Fault> {
+async fn resolve(client: &Client, request: &Request<Upload>) -> Result<(Arc<Entry>, Uri), Fault> {
     let gateway = &client.worker.gateway;
     let (name, rest) = path::split(request.uri());
     let known = gateway.0.table.written(name);
@@ -100,7 +104,7 @@ async fn run(
     mut call: Call,
     entry: &Entry,
     uri: Uri,
-    mut request: Request<Incoming>,
+    mut request: Box<Request<Upload>>,
     fields: Fields,
     stamp: &Stamp,
 ) -> Response<Content> {
@@ -108,18 +112,20 @@ async fn run(
     let timeout = entry.route.terms.timeout.unwrap_or(config.upstream_timeout);
     let deadline = call.started() + timeout + GRACE;
     end_stream_at(deadline + config.limits.body_timeout);
-    let upgrades = fields.upgrade && !entry.route.terms.h2c;
+    let upgrades = fields.hop_by_hop.upgrade() && !entry.route.terms.h2c;
     let upgrade = if upgrades { Upgrade::wanted(&mut request) } else { None };
     headers::to_function(&mut request, fields, &client.caller, stamp);
     headers::readdress(&mut request, uri, entry.route.terms.h2c, upgrade.as_ref());
-    let request = request.map(|body| Upload::new(body, &client.watch, config.limits.body_timeout));
-    match timeout_at(deadline, forward(client, entry, &call, request, deadline)).await {
+    let forwarding = pin!(forward(client, entry, call.started(), request, deadline));
+    match timeout_at(deadline, forwarding).await {
         Ok(Ok(forwarded)) if forwarded.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             tunnel::open(client, call, upgrade, forwarded, deadline)
         }
         Ok(Ok(Forwarded { response, connection, in_flight })) => {
             call.answered(&response);
-            response.map(|body| Content::Relayed(Relayed::new(body, connection, call, in_flight, deadline)))
+            response.map(|body| {
+                Content::Relayed(Box::new(Relayed::new(body, connection, call, in_flight, deadline)))
+            })
         }
         Ok(Err(fault)) => call.failed(fault),
         Err(_) => {

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use crate::SERVED_BY;
 use crate::framing::{self, Fields};
-use crate::invoke::{self, Relayed, canonical_path};
+use crate::invoke::{self, Relayed, Upload, canonical_path};
 use crate::server::{Client, Turn};
 
 /// What the answer's body is made of.
@@ -22,7 +22,7 @@ pub(crate) enum Content {
     /// Text of ours, taken when it is sent.
     Text(Bytes),
     /// A function's.
-    Relayed(Relayed),
+    Relayed(Box<Relayed>),
     /// The API's.
     Api(axum::body::Body),
 }
@@ -39,16 +39,19 @@ impl From<Cow<'static, str>> for Content {
 /// An answer's body; the request is under way until it is dropped.
 pub(crate) struct Answer {
     content: Content,
-    _turn: Turn,
+    turn: Turn,
 }
 
 /// Answers a request of this client.
 pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Response<Answer> {
     let turn = client.watch.begin();
+    let limit = client.worker.gateway.0.config.limits.body_timeout;
+    let request = request.map(|body| Upload::new(body, &client.watch, limit));
     let http1 = request.version() < Version::HTTP_2;
     let gateway = &client.worker.gateway.0;
     let (mut response, fatal) = match framing::check(&request, &gateway.config.limits) {
-        Ok(fields) => (route(client, request, fields).await, false),
+        // Boxed: it is handed on from step to step.
+        Ok(fields) => (route(client, Box::new(request), fields).await, false),
         Err(refusal) => (text(refusal.status, refusal.reason), true),
     };
     let headers = response.headers_mut();
@@ -56,12 +59,12 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
     if http1 && (fatal || gateway.draining.load(Ordering::Relaxed)) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|content| Answer { content, _turn: turn })
+    response.map(|content| Answer { content, turn })
 }
 
 const SERVED: HeaderName = HeaderName::from_static(faas_api::headers::SERVED_BY);
 
-async fn route(client: &Client, request: Request<Incoming>, fields: Fields) -> Response<Content> {
+async fn route(client: &Client, request: Box<Request<Upload>>, fields: Fields) -> Response<Content> {
     // Peers' clients rely on one form of each path, and traversal must not reach another function.
     match canonical_path(request.uri()) {
         Ok(None) => {}
@@ -76,7 +79,7 @@ async fn route(client: &Client, request: Request<Incoming>, fields: Fields) -> R
         return invoke::invoke(client, request, fields).await;
     }
     // Kept apart, so that invocations are small.
-    Box::pin(client.worker.answer(request)).await.map(Content::Api)
+    Box::pin(client.worker.answer(*request)).await.map(Content::Api)
 }
 
 fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response<Content> {
@@ -95,10 +98,11 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.turn.passing();
         match &mut self.content {
             Content::Text(text) if text.is_empty() => Poll::Ready(None),
             Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Content::Relayed(body) => Pin::new(body).poll_frame(context),
+            Content::Relayed(body) => Pin::new(&mut **body).poll_frame(context),
             Content::Api(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
         }
     }

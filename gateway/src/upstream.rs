@@ -44,8 +44,8 @@ pub(crate) struct Connection {
 impl Connection {
     /// Lets others use the connection, once the answer has been read to its end.
     pub(crate) fn keep(self, worker: &Worker) {
-        if let Sender::Http1(sender) = self.sender
-            && self.upstream.pools[worker.index].keep(sender, worker.clock.now())
+        if let Sender::Http1(exclusive) = self.sender
+            && self.upstream.pools[worker.index].keep(exclusive, worker.clock.now())
         {
             worker.warms(&self.upstream);
         }
@@ -58,9 +58,12 @@ pub(crate) enum Failure {
     /// No byte was sent; the request is handed back.
     #[error("failed to connect: {1}")]
     Unsent(Box<Request<Upload>>, BoxError),
-    /// The replica may have begun.
+    /// The replica may have begun, and has said nothing.
     #[error("connection lost before an answer: {0}")]
     Lost(hyper::Error),
+    /// The replica has begun to answer.
+    #[error("connection lost within an answer's head: {0}")]
+    Broken(hyper::Error),
 }
 
 impl Upstream {
@@ -102,6 +105,7 @@ impl Upstream {
                     Some(unsent) => {
                         return Err(Failure::Unsent(Box::new(unsent), error.into_error().into()));
                     }
+                    None if sender.heard() => return Err(Failure::Broken(error.into_error())),
                     None => return Err(Failure::Lost(error.into_error())),
                 },
             }

@@ -111,8 +111,10 @@ fn find(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
 /// nothing listens.
 fn pick(entry: &Entry) -> Result<Option<Lease>, Fault> {
     let all = entry.upstreams.as_slice();
-    let Some(first) = all.get(random(all.len())) else { return Ok(None) };
-    let other = &all[random(all.len())];
+    let position = random(all.len());
+    let Some(first) = all.get(position) else { return Ok(None) };
+    // Another one, if there is.
+    let other = &all[(position + 1 + random(all.len() - 1)) % all.len()];
     let fewer = other.replica().in_flight() < first.replica().in_flight();
     let limit = entry.route.terms.max_inflight;
     let lease = |upstream: &Arc<Upstream>| {

@@ -55,8 +55,11 @@ impl Call {
     /// The replica's answer; it may say whose fault it is.
     pub(super) fn answered<B>(&mut self, response: &Response<B>) {
         self.status = response.status();
-        let fault = response.headers().get(faas_api::headers::FAULT).and_then(|value| value.to_str().ok());
-        self.fault = fault.map(Side::of);
+        // Only failures have it.
+        if self.status.as_u16() >= 400 {
+            let fault = response.headers().get(faas_api::headers::FAULT);
+            self.fault = fault.and_then(|value| value.to_str().ok()).map(Side::of);
+        }
     }
 
     /// The deadline passed within the answer's body.

@@ -8,7 +8,6 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::call::Call;
 use super::upload::{Silent, Upload};
 use crate::fault::{Fault, Side};
 use crate::server::Client;
@@ -30,19 +29,20 @@ pub(super) struct Forwarded {
 pub(super) async fn forward(
     client: &Client,
     entry: &Entry,
-    call: &Call,
-    mut request: Request<Upload>,
+    started: Instant,
+    mut request: Box<Request<Upload>>,
     deadline: Instant,
 ) -> Result<Forwarded, Fault> {
     let gateway = &client.worker.gateway;
-    let mut tries = 1..TRIES;
+    // Once is enough for what a replica may have begun: perhaps it is the request that ends them.
+    let (mut tries, mut lost) = (1..TRIES, false);
     loop {
         let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
         let spare = (entry.upstreams.len() > 1 && repeatable(&request)).then(|| Box::new(spare(&request)));
-        let sent = upstream.send(&client.worker, request).await;
+        let sent = upstream.send(&client.worker, *request).await;
         let failure = match sent {
             Ok((response, connection)) => {
-                gateway.0.metrics.record_first_byte(call.started().elapsed());
+                gateway.0.metrics.record_first_byte(started.elapsed());
                 return Ok(Forwarded { response, connection, in_flight });
             }
             Err(failure) => failure,
@@ -50,16 +50,19 @@ pub(super) async fn forward(
         let name = &upstream.replica().name;
         tracing::debug!(function = %entry.function, replica = name, error = %failure, "a replica failed");
         let reason = format!("{name}: {failure}");
-        request = match failure {
-            Failure::Unsent(unsent, _) => *unsent,
-            Failure::Lost(error) if error.is_user() => return Err(broken_upload(&error)),
-            Failure::Lost(_) => match spare {
-                Some(spare) => *spare,
-                None => {
-                    upstream.set_aside(&entry.shared);
-                    return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
-                }
-            },
+        request = match (failure, spare) {
+            (Failure::Unsent(unsent, _), _) => unsent,
+            (Failure::Lost(error) | Failure::Broken(error), _) if error.is_user() => {
+                return Err(broken_upload(&error));
+            }
+            (Failure::Lost(_), Some(spare)) if !lost => {
+                lost = true;
+                spare
+            }
+            (Failure::Lost(_) | Failure::Broken(_), _) => {
+                upstream.set_aside(&entry.shared);
+                return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
+            }
         };
         upstream.set_aside(&entry.shared);
         if tries.next().is_none() {

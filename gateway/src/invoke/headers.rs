@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use axum::http::header::{
-    CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -28,18 +28,65 @@ const PAGE_BYTES: usize = 4096;
 
 /// Meant for the next hop only (RFC 9110, 7.6.1, and the peers' list); the body's framing is each hop's own. `Trailer`,
 /// which the peers drop too, stays: without it trailers would not be sent on.
-pub(crate) const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
+    TRANSFER_ENCODING,
+    TE,
+    UPGRADE,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
     // The gateway has answered it itself by the time the function reads the body.
     EXPECT,
 ];
+
+/// What every hop passes on, whatever `Connection` says: who a request is for, and who sends it.
+const END_TO_END: [HeaderName; 3] = [HOST, AUTHORIZATION, COOKIE];
+
+/// Which of those a message has; mostly none.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct HopByHop(u16);
+
+impl HopByHop {
+    /// Notes a field; whether it is one of them.
+    pub(crate) fn note(&mut self, name: &HeaderName) -> bool {
+        let position = HOP_BY_HOP.iter().position(|known| known == name);
+        self.0 |= position.map_or(0, |position| 1 << position);
+        position.is_some()
+    }
+
+    pub(crate) fn upgrade(self) -> bool {
+        self.has(UPGRADE)
+    }
+
+    fn has(self, name: HeaderName) -> bool {
+        HOP_BY_HOP.iter().position(|known| *known == name).is_some_and(|position| self.0 & 1 << position != 0)
+    }
+
+    /// Removes them, and what `Connection` names.
+    fn remove(self, headers: &mut HeaderMap) {
+        if self.has(CONNECTION) {
+            for name in named(headers) {
+                headers.remove(name);
+            }
+        }
+        for (position, name) in HOP_BY_HOP.iter().enumerate() {
+            if self.0 & 1 << position != 0 {
+                headers.remove(name);
+            }
+        }
+    }
+}
+
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let words = lines.flat_map(|line| line.split(',')).map(str::trim);
+    // Mostly it names nothing.
+    let words =
+        words.filter(|word| !["keep-alive", "close"].iter().any(|own| word.eq_ignore_ascii_case(own)));
+    words.filter_map(|word| word.parse().ok()).filter(|name| !END_TO_END.contains(name)).collect()
+}
 
 thread_local! {
     /// What stamps are written into, one after the other: memory is asked for once in dozens of them.
@@ -91,18 +138,19 @@ impl Stamp {
 pub(super) fn to_function<B>(request: &mut Request<B>, fields: Fields, caller: &Caller, stamp: &Stamp) {
     let authority = request.uri().authority().cloned();
     let headers = request.headers_mut();
-    if fields.hop_by_hop {
-        let trailers = fields.trailers && headers.get_all(TE).iter().any(takes_trailers);
-        remove_hop_by_hop(headers);
-        if trailers {
-            headers.insert(TE, TRAILERS);
-        }
+    let trailers = fields.hop_by_hop.has(TE) && headers.get_all(TE).iter().any(takes_trailers);
+    fields.hop_by_hop.remove(headers);
+    if trailers {
+        headers.insert(TE, TRAILERS);
     }
     if fields.cookies > 1 {
         join_cookies(headers);
     }
     if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         headers.insert(HOST, host);
+    } else if fields.hosts == 0 {
+        // Old clients name none, and HTTP/1.1 has to have one.
+        headers.insert(HOST, HeaderValue::from_static("function"));
     }
     // Who is not believed does not choose what is said of it.
     if !(caller.trusted && fields.forwarded_host) {
@@ -162,45 +210,30 @@ pub(super) fn readdress<B>(request: &mut Request<B>, uri: Uri, h2c: bool, upgrad
 /// What the caller gets besides the function's own; an answer that says nothing of its type is taken to have the
 /// request's.
 pub(super) fn to_caller<B>(response: &mut Response<B>, stamp: Stamp, content_type: Option<HeaderValue>) {
+    // The function's is its hop's own.
+    *response.version_mut() = Version::HTTP_11;
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
-    let (mut hop_by_hop, mut typed) = (false, switches);
+    let (mut hop_by_hop, mut typed, mut usage) = (HopByHop::default(), switches, false);
     for name in headers.keys() {
         typed |= name == CONTENT_TYPE;
-        // What it took is for us alone.
-        hop_by_hop |= HOP_BY_HOP.contains(name) || name == USAGE;
+        usage |= name == USAGE;
+        hop_by_hop.note(name);
     }
-    if hop_by_hop {
-        let protocol = if switches { headers.remove(UPGRADE) } else { None };
+    if usage {
+        // For us alone.
         headers.remove(USAGE);
-        remove_hop_by_hop(headers);
-        if let Some(protocol) = protocol {
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(UPGRADE, protocol);
-        }
+    }
+    let protocol = if switches { headers.remove(UPGRADE) } else { None };
+    hop_by_hop.remove(headers);
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
     }
     headers.insert(CALL_ID, stamp.call_id);
     headers.insert(START_TIME, stamp.started);
     if !typed {
         headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("text/plain")));
-    }
-}
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        // Mostly it names nothing.
-        .filter(|name| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close"))
-        .filter_map(|name| name.parse().ok())
-        // Who a request is for is no hop's own business.
-        .filter(|name| *name != HOST)
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
     }
 }
 

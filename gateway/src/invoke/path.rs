@@ -48,7 +48,7 @@ pub(super) fn own_uri(rest: &str, query: Option<&str>) -> Result<Uri, Fault> {
 fn build_uri(rest: &str, query: Option<&str>) -> Option<Uri> {
     let mut text = String::with_capacity(rest.len() + query.map_or(1, |query| query.len() + 2));
     text.push('/');
-    if rest.contains('%') {
+    if !rest.bytes().all(is_plain) {
         encode(&decode(rest).ok()?, &mut text);
     } else {
         text.push_str(rest);
@@ -117,10 +117,14 @@ fn hex(byte: Option<u8>) -> Result<u8, InvalidEscape> {
     u8::try_from(digit).map_err(|_| InvalidEscape)
 }
 
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
+}
+
 /// Escapes what a path may not hold as it is (RFC 3986, pchar and slash).
 fn encode(bytes: &[u8], text: &mut String) {
     for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
+        if is_plain(byte) {
             text.push(char::from(byte));
         } else {
             let _ = write!(text, "%{byte:02X}");
@@ -151,6 +155,7 @@ mod tests {
             ("/function/f/a%2Fb%20c", "f.openfaas-fn", "/a/b%20c"),
             ("/function/f/%C3%A4", "f.openfaas-fn", "/%C3%A4"),
             ("/function/f/a/", "f.openfaas-fn", "/a/"),
+            ("/function/f/a\\b", "f.openfaas-fn", "/a%5Cb"),
         ] {
             assert_eq!(seen(uri).unwrap(), (function.into(), path.into()), "{uri}");
         }

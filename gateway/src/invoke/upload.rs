@@ -39,7 +39,7 @@ pub(crate) struct Streamed {
 pub(super) struct Silent;
 
 impl Upload {
-    pub(super) fn new(body: Incoming, watch: &Arc<Watch>, limit: Duration) -> Self {
+    pub(crate) fn new(body: Incoming, watch: &Arc<Watch>, limit: Duration) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
         }

@@ -15,8 +15,9 @@ use futures_util::task::AtomicWaker;
 
 use crate::Limits;
 
-/// Besides heads and bodies a client sends little; this much more than a head may have is a flood of frames.
-const NOISE_BYTES: usize = 1 << 20;
+/// HTTP/2: what may come on the way of neither head nor body, with half as much again each second: a window of a body
+/// that nobody reads yet, and a quarter of it.
+const NOISE_BYTES: usize = (1 << 20) + (1 << 18);
 
 /// Seconds since the worker began, moved on by its look at the connections. The first is 1.
 #[derive(Debug, Clone)]
@@ -114,7 +115,7 @@ impl Watch {
         !self.http2.load(Relaxed) && (phase == HEAD || phase == IDLE && !self.used.load(Relaxed))
     }
 
-    /// A piece of a body has come.
+    /// A piece of a body has come, or gone out, which takes frames of the other side too.
     pub(crate) fn heard(&self) {
         self.noise.store(0, Relaxed);
     }
@@ -147,9 +148,11 @@ impl Watch {
         if stalled != 0 && past(stalled, limits.body_timeout) {
             return Some("the client takes nothing of its answer");
         }
-        if self.noise.load(Relaxed) > limits.head_bytes + NOISE_BYTES {
-            return Some("frames without requests");
+        let noise = self.noise.load(Relaxed);
+        if self.http2.load(Relaxed) && noise > NOISE_BYTES {
+            return Some("a flood of frames");
         }
+        self.noise.store(noise / 2, Relaxed);
         match self.phase.load(Relaxed) {
             IDLE if past(since, limits.idle_timeout) => Some("idle"),
             HEAD if past(since, limits.head_timeout) => Some("a request's head took too long"),
@@ -189,6 +192,13 @@ impl Watch {
 /// A request under way.
 #[derive(Debug)]
 pub(crate) struct Turn(Arc<Watch>);
+
+impl Turn {
+    /// A piece of the answer is asked for: the one before it has gone out.
+    pub(crate) fn passing(&self) {
+        self.0.heard();
+    }
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {
@@ -244,7 +254,9 @@ mod tests {
             drop(watch.begin());
         }
         assert!(after(11, &watch).is_none(), "frames begin no head");
-        watch.read(3 << 20);
+        watch.read(1 << 20);
+        assert!(watch.judge(&Limits::default()).is_none());
+        watch.read(1 << 20);
         assert!(watch.judge(&Limits::default()).is_some());
         watch.heard();
         assert!(watch.judge(&Limits::default()).is_none());

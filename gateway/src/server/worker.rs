@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -24,6 +23,7 @@ use super::io::Watched;
 use super::tls::Tls;
 use super::watch::{Clock, Order, Watch};
 use crate::Gateway;
+use crate::invoke::Upload;
 use crate::upstream::Upstream;
 
 /// Between two looks at the connections.
@@ -161,7 +161,7 @@ impl Worker {
     }
 
     /// Answers what is no invocation, on the main runtime.
-    pub(crate) async fn answer(&self, request: axum::http::Request<Incoming>) -> axum::response::Response {
+    pub(crate) async fn answer(&self, request: axum::http::Request<Upload>) -> axum::response::Response {
         let answering = self.api.clone().oneshot(request.map(axum::body::Body::new));
         match AbortOnDropHandle::new(self.main.spawn(answering)).await {
             Ok(Ok(response)) => response,

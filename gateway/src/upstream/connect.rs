@@ -1,12 +1,16 @@
 //! New connections to replicas.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use faas_provider::Address;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -19,18 +23,74 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// A full backlog of a Unix socket refuses at once; it is tried again this much later.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
 
+/// Set by the first byte.
+pub(super) type Heard = Arc<AtomicBool>;
+
+/// A stream that tells whether anything came.
+struct Listening {
+    stream: Box<dyn Stream>,
+    heard: Heard,
+}
+
+impl AsyncRead for Listening {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Listening {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection for one request at a time.
+/// A connection for one request at a time, and whether anything came on it since that was last set back.
 pub(super) async fn http1(
     address: &Address,
     metrics: &Metrics,
-) -> Result<http1::SendRequest<Upload>, BoxError> {
-    let (sender, connection) = http1::handshake(TokioIo::new(timed(address, metrics).await?)).await?;
+) -> Result<(http1::SendRequest<Upload>, Heard), BoxError> {
+    let heard = Heard::default();
+    let stream = Listening { stream: timed(address, metrics).await?, heard: Arc::clone(&heard) };
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection.with_upgrades());
-    Ok(sender)
+    Ok((sender, heard))
 }
 
 /// A connection for many requests at a time.

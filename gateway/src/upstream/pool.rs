@@ -1,5 +1,6 @@
 //! One worker's connections to one replica.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::{Request, Response};
@@ -19,17 +20,23 @@ pub(super) enum Pool {
 }
 
 /// A connection, and since which second of the worker's it is idle.
-pub(super) struct Idle(http1::SendRequest<Upload>, u32);
+pub(super) struct Idle(Exclusive, u32);
+
+/// A connection for one request at a time.
+pub(super) struct Exclusive {
+    sender: http1::SendRequest<Upload>,
+    heard: connect::Heard,
+}
 
 impl Idle {
     fn is_fresh(&self, now: u32) -> bool {
-        now.wrapping_sub(self.1) <= REUSE_SECONDS && !self.0.is_closed()
+        now.wrapping_sub(self.1) <= REUSE_SECONDS && !self.0.sender.is_closed()
     }
 }
 
 /// Takes a request.
 pub(super) enum Sender {
-    Http1(http1::SendRequest<Upload>),
+    Http1(Exclusive),
     Http2(http2::SendRequest<Upload>),
 }
 
@@ -39,8 +46,19 @@ impl Sender {
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http1(exclusive) => {
+                exclusive.heard.store(false, Ordering::Relaxed);
+                exclusive.sender.try_send_request(request).await
+            }
             Self::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+
+    /// Whether a byte of an answer to the last request may have come.
+    pub(super) fn heard(&self) -> bool {
+        match self {
+            Self::Http1(exclusive) => exclusive.heard.load(Ordering::Relaxed),
+            Self::Http2(_) => true,
         }
     }
 }
@@ -55,18 +73,18 @@ impl Pool {
     pub(super) fn take(&self, now: u32) -> Option<Sender> {
         let Self::Http1(idle) = self else { return None };
         let mut idle = lock(idle);
-        let ready = idle.iter().rposition(|idle| idle.is_fresh(now) && idle.0.is_ready())?;
+        let ready = idle.iter().rposition(|idle| idle.is_fresh(now) && idle.0.sender.is_ready())?;
         Some(Sender::Http1(idle.swap_remove(ready).0))
     }
 
     /// Takes a connection back; whether it is the only one.
-    pub(super) fn keep(&self, sender: http1::SendRequest<Upload>, now: u32) -> bool {
+    pub(super) fn keep(&self, exclusive: Exclusive, now: u32) -> bool {
         let Self::Http1(idle) = self else { return false };
         let mut idle = lock(idle);
         let first = idle.is_empty();
-        let kept = idle.len() < MOST_IDLE && !sender.is_closed();
+        let kept = idle.len() < MOST_IDLE && !exclusive.sender.is_closed();
         if kept {
-            idle.push(Idle(sender, now));
+            idle.push(Idle(exclusive, now));
         }
         first && kept
     }
@@ -84,7 +102,10 @@ impl Pool {
         let address = &upstream.replica.address;
         let metrics = &worker.gateway.0.metrics;
         match self {
-            Self::Http1(_) => Ok(Sender::Http1(connect::http1(address, metrics).await?)),
+            Self::Http1(_) => {
+                let (sender, heard) = connect::http1(address, metrics).await?;
+                Ok(Sender::Http1(Exclusive { sender, heard }))
+            }
             Self::Http2(shared) => {
                 let mut shared = shared.lock().await;
                 match &*shared {
