@@ -85,9 +85,9 @@ fn other_methods_are_declined() {
 fn a_target_is_a_path() {
     check(vec![
         line("asterisk", "OPTIONS * HTTP/1.1", Kept),
-        line("asterisk of a GET", "GET * HTTP/1.1", Refused(400)),
+        line("asterisk of a GET", "GET * HTTP/1.1", Kept),
         line("authority", "GET h:80 HTTP/1.1", Refused(400)),
-        line("authority of a POST", "POST h HTTP/1.1", Refused(400)),
+        line("authority of a POST", "POST h HTTP/1.1", Kept),
         line("relative", "GET function/f HTTP/1.1", Refused(400)),
         line("relative to here", "GET ./function/f HTTP/1.1", Refused(400)),
         line("query alone", "GET ?x HTTP/1.1", Refused(400)),
@@ -97,7 +97,11 @@ fn a_target_is_a_path() {
             "GET http://h/function/f/a?b=c HTTP/1.1",
             Forwarded(&["GET /a?b=c "]),
         ),
-        line("absolute, of a scheme that is not spoken", "GET ftp://h/function/f HTTP/1.1", Refused(400)),
+        line(
+            "absolute, of a scheme that is not spoken",
+            "GET ftp://h/function/f HTTP/1.1",
+            Repaired(&["GET / "]),
+        ),
         line("absolute, of a file", "GET file:///function/f HTTP/1.1", Refused(400)),
         line("absolute, without a host", "GET http:///function/f HTTP/1.1", Refused(400)),
         line("absolute, with a user", "GET http://u:p@h/function/f HTTP/1.1", Repaired(&["GET / "])),
