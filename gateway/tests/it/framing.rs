@@ -9,6 +9,7 @@ mod codings;
 mod connection;
 mod heads;
 mod hosts;
+mod http2;
 mod lengths;
 mod lines;
 mod smuggling;
@@ -62,7 +63,7 @@ fn get(name: &'static str, headers: impl AsRef<[u8]>, expect: Expect) -> Entry {
 }
 
 /// Sends each entry on a connection of its own, and says of all that went wrong at once.
-fn check(entries: Vec<Entry>) {
+fn check(entries: &[Entry]) {
     let server = Server::start();
     let wrong: Vec<String> = entries.iter().filter_map(|entry| outcome(&server, entry).err()).collect();
     assert!(wrong.is_empty(), "{} of {} entries:\n{}", wrong.len(), entries.len(), wrong.join("\n"));

@@ -118,11 +118,11 @@ fn what_may_have_had_an_effect_is_sent_once() {
     ];
     for failing in [closing as fn() -> Upstream, resetting] {
         for bytes in &once {
-            let (one, other) = (failing(), failing());
-            let server = before(&[&one, &other]);
+            let (first, second) = (failing(), failing());
+            let server = before(&[&first, &second]);
             let answer = Client::new(&server).call(bytes);
             assert_eq!((answer.status, side(&answer)), (502, "platform"), "{answer:?}");
-            assert_eq!(seen(&[&one, &other]), 1, "{}", String::from_utf8_lossy(bytes));
+            assert_eq!(seen(&[&first, &second]), 1, "{}", String::from_utf8_lossy(bytes));
         }
     }
 }

@@ -16,7 +16,7 @@ fn cut(name: &'static str, body: &str) -> Entry {
 #[test]
 fn a_chunks_size_is_hexadecimal_digits() {
     let (hello, nothing) = (&["POST / hello"], &["POST / "]);
-    check(vec![
+    check(&[
         chunked("several chunks", "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", Forwarded(hello)),
         chunked("capital digits", "A\r\nhellohello\r\n0\r\n\r\n", Forwarded(&["POST / hellohello"])),
         chunked("small digits", "a\r\nhellohello\r\n0\r\n\r\n", Forwarded(&["POST / hellohello"])),
@@ -47,7 +47,7 @@ fn a_chunks_size_is_hexadecimal_digits() {
 
 #[test]
 fn a_chunks_lines_end_in_cr_and_lf() {
-    check(vec![
+    check(&[
         cut("LF after the size", "5\nhello\r\n0\r\n\r\n"),
         cut("CR after the size", "5\rhello\r\n0\r\n\r\n"),
         cut("LF after the extension", "5;a\nhello\r\n0\r\n\r\n"),
@@ -71,7 +71,7 @@ fn a_chunks_lines_end_in_cr_and_lf() {
 fn bad_trailers_are_not_forwarded() {
     let hello = &["POST / hello"];
     let with = |trailers: &str| format!("5\r\nhello\r\n0\r\n{trailers}\r\n");
-    check(vec![
+    check(&[
         chunked("a good one", &with("X-Trailer: 1\r\n"), Forwarded(hello)),
         chunked("a length", &with("Content-Length: 7\r\n"), Repaired(hello)),
         chunked("a coding", &with("Transfer-Encoding: chunked\r\n"), Repaired(hello)),

@@ -12,7 +12,7 @@ fn coded(name: &'static str, codings: &str, expect: super::Expect) -> Entry {
 #[test]
 fn chunked_alone_is_a_transfer_coding() {
     let hello = &["POST / hello"];
-    check(vec![
+    check(&[
         coded("chunked", "Transfer-Encoding: chunked\r\n", Forwarded(hello)),
         coded("in capitals", "Transfer-Encoding: CHUNKED\r\n", Forwarded(hello)),
         coded("space around", "Transfer-Encoding:   chunked  \r\n", Forwarded(hello)),
@@ -62,7 +62,7 @@ fn chunked_alone_is_a_transfer_coding() {
 #[test]
 fn one_dot_zero_has_no_transfer_codings() {
     let request = |headers: &str| format!("POST /function/f HTTP/1.0\r\nHost: h\r\n{headers}\r\n{HELLO}");
-    check(vec![
+    check(&[
         entry("chunked", request("Transfer-Encoding: chunked\r\n"), Refused(400)),
         entry(
             "kept alive",
@@ -84,7 +84,7 @@ fn beside_a_coding_no_length_is_forwarded_and_nothing_after_it_read() {
     let hello = RepairedThenClosed(&["POST / hello"]);
     let hidden = "0\r\n\r\nGET /function/other HTTP/1.1\r\nHost: h\r\n\r\n";
     let nothing = || RepairedThenClosed(&["POST / "]);
-    check(vec![
+    check(&[
         post("length first", &format!("{length}{coding}"), HELLO, hello),
         post("coding first", &format!("{coding}{length}"), HELLO, RepairedThenClosed(&["POST / hello"])),
         post(

@@ -48,7 +48,7 @@ fn what_the_gateway_says_cannot_be_dropped_by_naming_it() {
 
 #[test]
 fn a_body_keeps_its_length_though_connection_names_it() {
-    check(vec![
+    check(&[
         post(
             "length",
             "Connection: Content-Length\r\nContent-Length: 5\r\n",
@@ -86,13 +86,13 @@ fn headers_for_one_hop_are_dropped() {
 fn an_upgrade_to_http2_is_not_offered() {
     let upgrade =
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
-    check(vec![get("h2c", upgrade, Forwarded(&["GET / "]))]);
+    check(&[get("h2c", upgrade, Forwarded(&["GET / "]))]);
 }
 
 #[test]
 fn connection_says_whether_it_lives_on() {
     let fine = &["GET / "];
-    check(vec![
+    check(&[
         get("close", "Connection: close\r\n", ForwardedThenClosed(fine)),
         get("close in capitals", "Connection: CLOSE\r\n", ForwardedThenClosed(fine)),
         get("close in a list", "Connection: x, close\r\n", ForwardedThenClosed(fine)),
@@ -110,7 +110,7 @@ fn connection_says_whether_it_lives_on() {
 fn an_expectation_is_not_forwarded() {
     // RFC 9110, 10.1.1 lets a server ignore one that it does not know.
     let expecting = |name, expect: &str| get(name, format!("Expect: {expect}\r\n"), Forwarded(&["GET / "]));
-    check(vec![
+    check(&[
         expecting("100", "100-continue"),
         expecting("in capitals", "100-Continue"),
         expecting("unknown", "cow"),

@@ -5,7 +5,7 @@ use super::{Forwarded, Refused, check, entry, get};
 #[test]
 fn a_headers_name_is_a_token() {
     let fine = &["GET / "];
-    check(vec![
+    check(&[
         get("every token character", "x!#$%&'*+-.^_`|~1: 1\r\n", Forwarded(fine)),
         get("space before the colon", "X-A : 1\r\n", Refused(400)),
         get("tab before the colon", "X-A\t: 1\r\n", Refused(400)),
@@ -32,7 +32,7 @@ fn a_headers_name_is_a_token() {
 #[test]
 fn a_headers_value_has_no_control_characters() {
     let fine = &["GET / "];
-    check(vec![
+    check(&[
         get("empty", "X-A:\r\n", Forwarded(fine)),
         get("tab within", "X-A: a\tb\r\n", Forwarded(fine)),
         get("beyond ASCII", b"X-A: \xe4\xff\r\n", Forwarded(fine)),

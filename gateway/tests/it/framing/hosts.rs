@@ -11,7 +11,7 @@ fn hosts(name: &'static str, headers: &str, expect: Expect) -> Entry {
 #[test]
 fn there_is_one_host() {
     let fine = &["GET / "];
-    check(vec![
+    check(&[
         hosts("one", "Host: h\r\n", Forwarded(fine)),
         hosts("with a port", "Host: h:8080\r\n", Forwarded(fine)),
         hosts("an address", "Host: [::1]:80\r\n", Forwarded(fine)),

@@ -6,7 +6,7 @@ use crate::fixture::{Client, Server, Upstream};
 #[test]
 fn only_one_plain_number_is_a_length() {
     let hello = &["POST / hello"];
-    check(vec![
+    check(&[
         post("one", "Content-Length: 5\r\n", "hello", Forwarded(hello)),
         post("zero", "Content-Length: 0\r\n", "", Forwarded(&["POST / "])),
         post("none", "", "", Forwarded(&["POST / "])),

@@ -10,7 +10,7 @@ fn line(name: &'static str, line: &str, expect: Expect) -> Entry {
 #[test]
 fn a_request_line_is_three_words_and_a_version_that_is_spoken() {
     let fine = &["GET / "];
-    check(vec![
+    check(&[
         line("1.1", "GET /function/f HTTP/1.1", Forwarded(fine)),
         line("1.0", "GET /function/f HTTP/1.0", ForwardedThenClosed(fine)),
         entry("1.0 without a host", "GET /function/f HTTP/1.0\r\n\r\n", ForwardedThenClosed(fine)),
@@ -42,7 +42,7 @@ fn a_request_line_is_three_words_and_a_version_that_is_spoken() {
 #[test]
 fn line_ends_are_repaired_only_where_nothing_else_can_be_meant() {
     let fine = &["GET / "];
-    check(vec![
+    check(&[
         entry("bare LF", "GET /function/f HTTP/1.1\nHost: h\n\n", Repaired(fine)),
         entry("bare LF after the line", "GET /function/f HTTP/1.1\nHost: h\r\n\r\n", Repaired(fine)),
         entry("bare LF at the end", "GET /function/f HTTP/1.1\r\nHost: h\r\n\n", Repaired(fine)),
@@ -58,7 +58,7 @@ fn line_ends_are_repaired_only_where_nothing_else_can_be_meant() {
 #[test]
 fn other_methods_are_declined() {
     let long = "A".repeat(8 << 10);
-    check(vec![
+    check(&[
         line("TRACE", "TRACE /function/f HTTP/1.1", Declined(405)),
         line("PROPFIND", "PROPFIND /function/f HTTP/1.1", Declined(405)),
         line("invented", "COW /function/f HTTP/1.1", Declined(405)),
@@ -83,7 +83,7 @@ fn other_methods_are_declined() {
 
 #[test]
 fn a_target_is_a_path() {
-    check(vec![
+    check(&[
         line("asterisk", "OPTIONS * HTTP/1.1", Kept),
         line("asterisk of a GET", "GET * HTTP/1.1", Kept),
         line("authority", "GET h:80 HTTP/1.1", Refused(400)),

@@ -13,7 +13,7 @@ fn a_body_is_a_body_whatever_it_looks_like() {
     let length = HIDDEN.len();
     let chunk = format!("{length:x}\r\n{HIDDEN}\r\n0\r\n\r\n");
     let body = &["POST / GET /function/other HTTP/1.1\r\nHost: h\r\n\r\n"];
-    check(vec![
+    check(&[
         hiding("of known length", &format!("Content-Length: {length}\r\n"), Forwarded(body)),
         post("in a chunk", "Transfer-Encoding: chunked\r\n", &chunk, Forwarded(body)),
         entry(
@@ -42,7 +42,7 @@ fn a_body_is_a_body_whatever_it_looks_like() {
 #[test]
 fn nothing_is_read_after_a_request_that_was_refused() {
     let both = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", HIDDEN.len() + 5);
-    check(vec![
+    check(&[
         hiding("two lengths", "Content-Length: 0\r\nContent-Length: 44\r\n", Refused(400)),
         hiding("no length at all", "Content-Length: x\r\n", Refused(400)),
         hiding("a coding that is unknown", "Transfer-Encoding: cow\r\n", Refused(400)),
@@ -57,7 +57,7 @@ fn nothing_is_read_after_a_request_that_was_refused() {
 
 #[test]
 fn headers_hidden_in_a_value_stay_there() {
-    check(vec![
+    check(&[
         super::get("escaped line end", "X-A: a%0d%0aContent-Length: 44\r\n", Forwarded(&["GET / "])),
         super::get("written line end", "X-A: a\\r\\nContent-Length: 44\r\n", Forwarded(&["GET / "])),
         entry(
@@ -81,7 +81,7 @@ fn what_follows_a_request_for_an_upgrade_is_not_forwarded_raw() {
             "GET /function/f/first HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\
              Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        check(vec![entry(
+        check(&[entry(
             "another request",
             format!("{upgrade}GET /function/f/second HTTP/1.1\r\nHost: h\r\n\r\n"),
             Forwarded(&["GET /first ", "GET /second "]),

@@ -1,7 +1,10 @@
 //! What a client of HTTP/2 may do to a gateway.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::fixture::frames::{CANCEL, Frames, GOAWAY, REFUSED_STREAM, RST_STREAM};
-use crate::fixture::{Client, Server, Upstream, get};
+use crate::fixture::{Client, Exchange, Server, Upstream, get};
 
 /// Frames of a flood; what ends it comes far earlier.
 const FLOOD: usize = 20_000;
@@ -19,12 +22,12 @@ fn assert_ended(frames: impl Fn(u32) -> Vec<u8>) {
 
 #[test]
 fn a_connection_has_so_many_streams_at_most() {
-    let upstream = Upstream::scripted(|exchange| exchange.read_to_close());
+    let upstream = Upstream::scripted(Exchange::read_to_close);
     let server = Server::with(|config| config.limits.streams = 8);
     server.route("f", &[&upstream]);
     let mut client = Frames::new(&server);
     for number in 0..20 {
-        client.send(Frames::get(number * 2 + 1, "/function/f"));
+        client.send(&Frames::get(number * 2 + 1, "/function/f"));
     }
     upstream.wait_requests(8);
     let mut refused = 0;
@@ -50,13 +53,31 @@ fn streams_that_are_reset_at_once_end_the_connection() {
 }
 
 #[test]
-fn a_flood_of_settings_ends_the_connection() {
-    assert_ended(|_| Frames::settings());
+fn what_must_be_answered_and_is_not_read_ends_the_connection() {
+    let upstream = Upstream::start();
+    let server = Server::with(|config| config.limits.body_timeout = Duration::from_secs(1));
+    server.route("f", &[&upstream]);
+    for frame in [Frames::settings(), Frames::ping(1)] {
+        assert!(Frames::new(&server).flood_unread(&frame), "taken without end: {frame:?}");
+    }
+    assert_eq!(Client::new(&server).call(get("/function/f", &[])).text(), "ok");
 }
 
 #[test]
-fn a_flood_of_pings_ends_the_connection() {
-    assert_ended(|number| Frames::ping(number));
+fn a_flood_that_is_answered_disturbs_nobody_else() {
+    let upstream = Upstream::start();
+    let server = Server::before(&upstream);
+    let floods = [Frames::settings(), Frames::ping(1)].map(|frame| {
+        let flooding = Frames::new(&server);
+        thread::spawn(move || flooding.flood((0..FLOOD).map(|_| frame.clone())))
+    });
+    let mut other = Client::new(&server);
+    for _ in 0..100 {
+        assert_eq!(other.call(get("/function/f", &[])).text(), "ok");
+    }
+    for flood in floods {
+        flood.join().unwrap();
+    }
 }
 
 #[test]
