@@ -31,9 +31,9 @@ fn hold(server: &Server, upstreams: &[&Upstream]) -> Client {
 fn requests_in_flight_are_spread_evenly() {
     let ((open_one, one), (open_other, other)) = (holding(), holding());
     let server = before(&[&one, &other]);
-    let clients: Vec<_> = (0..10).map(|_| hold(&server, &[&one, &other])).collect();
-    assert_eq!((one.requests().len(), other.requests().len()), (5, 5));
-    for _ in 0..5 {
+    let clients: Vec<_> = (0..20).map(|_| hold(&server, &[&one, &other])).collect();
+    assert_eq!((one.requests().len(), other.requests().len()), (10, 10));
+    for _ in 0..10 {
         open_one.open();
         open_other.open();
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::side;
+use crate::fixture::http2::{connect, request, within};
 use crate::fixture::{Client, Exchange, Server, Upstream, get, terms};
 
 fn brief(script: fn(&mut Exchange)) -> (Upstream, Server) {
@@ -48,4 +49,18 @@ fn a_request_that_does_not_end_in_time_is_cut_off() {
     assert_eq!(client.answer().status, 502);
     upstream.wait_closed();
     assert!(!upstream.request().whole);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_stream_of_http_2_that_nobody_reads_is_cut_off() {
+    let (upstream, server) = brief(|exchange| {
+        exchange.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while exchange.write(format!("10000\r\n{}\r\n", "a".repeat(1 << 16))) {}
+        exchange.close();
+    });
+    let mut client = connect(&server).await;
+    let (response, _) = client.send_request(request("GET", "/function/f", &[]), true).unwrap();
+    let unread = within(response).await.unwrap();
+    upstream.wait_closed();
+    drop(unread);
 }

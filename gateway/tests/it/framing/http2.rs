@@ -17,8 +17,7 @@ fn send(fields: &[(&str, &str)], body: &str) -> (bool, Vec<Request>) {
     server.route("other", &[&other]);
     let mut client = Frames::new(&server);
     client.send(
-        &[Frames::raw(1, fields, body.is_empty()), Frames::data(1, body)]
-            [..1 + usize::from(!body.is_empty())]
+        &[Frames::raw(1, fields, body.is_empty()), Frames::data(1, body)][..=usize::from(!body.is_empty())]
             .concat(),
     );
     let answered = client.is_answered(1);

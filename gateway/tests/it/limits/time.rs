@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
+use crate::fixture::frames::Frames;
+use crate::fixture::http2::{connect, get as get2, request, within};
 use crate::fixture::{Client, Server, Upstream, get};
 
 /// Pauses between pieces, well below the second.
@@ -139,4 +141,60 @@ fn a_client_that_takes_nothing_of_an_answer_is_cut_off() {
     let mut client = Client::new(&server);
     client.send(get("/function/f", &[]));
     upstream.wait_closed();
+}
+
+#[test]
+fn an_idle_connection_of_http_2_is_closed() {
+    let (_upstream, server) = impatient();
+    let mut client = Frames::new(&server);
+    client.send(&Frames::get(1, "/function/f"));
+    assert!(client.is_answered(1));
+    while client.next().is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_of_http_2_that_falls_silent_is_cut_off_alone() {
+    let (upstream, server) = impatient();
+    let mut client = connect(&server).await;
+    let (response, mut body) = client.send_request(request("POST", "/function/f", &[]), false).unwrap();
+    body.send_data("hello".into(), false).unwrap();
+    match within(response).await {
+        Ok(answer) => assert_eq!(answer.status(), 408),
+        Err(error) => assert!(error.is_reset(), "{error}"),
+    }
+    upstream.wait_closed();
+    assert!(!upstream.request().whole);
+    drop(body);
+    assert_eq!(get2(&mut client, "/function/f").await.body, b"ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_stream_whose_function_thinks_is_not_idle() {
+    let upstream = Upstream::scripted(|exchange| {
+        exchange.read_all();
+        thread::sleep(8 * PAUSE);
+        exchange.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let server = quick();
+    server.route("f", &[&upstream]);
+    let mut client = connect(&server).await;
+    assert_eq!(get2(&mut client, "/function/f").await.body, b"ok");
+}
+
+#[test]
+fn an_upgraded_connection_may_be_silent() {
+    let upstream = Upstream::scripted(|exchange| {
+        exchange.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: cow\r\n\r\n");
+        let bytes = exchange.read_raw();
+        exchange.write(bytes);
+        exchange.close();
+    });
+    let server = quick();
+    server.route("f", &[&upstream]);
+    let mut client = Client::new(&server);
+    let answer = client.send(get("/function/f", &["Connection: Upgrade", "Upgrade: cow"])).head();
+    assert_eq!(answer.status, 101);
+    thread::sleep(8 * PAUSE);
+    client.send("moo");
+    assert_eq!(client.until_close(), b"moo");
 }
