@@ -18,7 +18,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Request, Response, StatusCode, Uri};
 use faas_api::format_duration;
 use tokio::time::timeout_at;
@@ -46,15 +45,15 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) async fn invoke(
     client: &Client,
     request: Box<Request<Upload>>,
-    fields: Fields,
+    mut fields: Fields,
 ) -> Response<Content> {
-    let stamp = Stamp::of(request.headers());
-    let content_type = request.headers().get(CONTENT_TYPE).cloned();
+    let stamp = Stamp::new(fields.call_id.take());
+    let content_type = fields.content_type.take();
     let access = Access::of(client, &request, &stamp);
     let mut response = match resolve(client, &request).await {
         Ok((entry, uri)) => {
             let call = Call::begin(client, Arc::clone(&entry), &stamp, access);
-            run(client, call, &entry, uri, request, fields, &stamp).await
+            run(client, call, &entry, uri, request, &fields, &stamp).await
         }
         Err(fault) => {
             Access::refused(access, &fault);
@@ -105,13 +104,13 @@ async fn run(
     entry: &Entry,
     uri: Uri,
     mut request: Box<Request<Upload>>,
-    fields: Fields,
+    fields: &Fields,
     stamp: &Stamp,
 ) -> Response<Content> {
     let config = &client.worker.gateway.0.config;
     let timeout = entry.route.terms.timeout.unwrap_or(config.upstream_timeout);
     let deadline = call.started() + timeout + GRACE;
-    end_stream_at(deadline + config.limits.body_timeout);
+    end_stream_at(deadline + GRACE);
     let upgrades = fields.hop_by_hop.upgrade() && !entry.route.terms.h2c;
     let upgrade = if upgrades { Upgrade::wanted(&mut request) } else { None };
     headers::to_function(&mut request, fields, &client.caller, stamp);

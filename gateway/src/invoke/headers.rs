@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -17,7 +17,7 @@ use super::tunnel::Upgrade;
 use crate::framing::Fields;
 use crate::server::Caller;
 
-const CALL_ID: HeaderName = HeaderName::from_static(headers::CALL_ID);
+pub(crate) const CALL_ID: HeaderName = HeaderName::from_static(headers::CALL_ID);
 const USAGE: HeaderName = HeaderName::from_static(headers::USAGE);
 const START_TIME: HeaderName = HeaderName::from_static(headers::START_TIME);
 pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static(headers::FORWARDED_HOST);
@@ -40,9 +40,6 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     // The gateway has answered it itself by the time the function reads the body.
     EXPECT,
 ];
-
-/// What every hop passes on, whatever `Connection` says: who a request is for, and who sends it.
-const END_TO_END: [HeaderName; 3] = [HOST, AUTHORIZATION, COOKIE];
 
 /// Which of those a message has; mostly none.
 #[derive(Debug, Default, Clone, Copy)]
@@ -82,10 +79,10 @@ impl HopByHop {
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let words = lines.flat_map(|line| line.split(',')).map(str::trim);
-    // Mostly it names nothing.
+    // Mostly it names nothing. Who a request is for is no hop's own business.
     let words =
         words.filter(|word| !["keep-alive", "close"].iter().any(|own| word.eq_ignore_ascii_case(own)));
-    words.filter_map(|word| word.parse().ok()).filter(|name| !END_TO_END.contains(name)).collect()
+    words.filter_map(|word| word.parse().ok()).filter(|name| *name != HOST).collect()
 }
 
 thread_local! {
@@ -114,9 +111,9 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// With the caller's call id, or a new one.
-    pub(super) fn of(request: &HeaderMap) -> Self {
+    pub(super) fn new(call_id: Option<HeaderValue>) -> Self {
         let now = Timestamp::now();
-        let call_id = request.get(CALL_ID).cloned().unwrap_or_else(|| {
+        let call_id = call_id.unwrap_or_else(|| {
             let mut buffer = Uuid::encode_buffer();
             write(Uuid::new_v4().hyphenated().encode_lower(&mut buffer))
         });
@@ -135,7 +132,7 @@ impl Stamp {
 }
 
 /// What the function gets: the caller's headers less the hop-by-hop ones, and ours.
-pub(super) fn to_function<B>(request: &mut Request<B>, fields: Fields, caller: &Caller, stamp: &Stamp) {
+pub(super) fn to_function<B>(request: &mut Request<B>, fields: &Fields, caller: &Caller, stamp: &Stamp) {
     let authority = request.uri().authority().cloned();
     let headers = request.headers_mut();
     let trailers = fields.hop_by_hop.has(TE) && headers.get_all(TE).iter().any(takes_trailers);
@@ -146,16 +143,15 @@ pub(super) fn to_function<B>(request: &mut Request<B>, fields: Fields, caller: &
     if fields.cookies > 1 {
         join_cookies(headers);
     }
-    if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
-        headers.insert(HOST, host);
-    } else if fields.hosts == 0 {
+    let named = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if named.is_some() || fields.host.is_none() {
         // Old clients name none, and HTTP/1.1 has to have one.
-        headers.insert(HOST, HeaderValue::from_static("function"));
+        headers.insert(HOST, named.clone().unwrap_or(HeaderValue::from_static("function")));
     }
     // Who is not believed does not choose what is said of it.
     if !(caller.trusted && fields.forwarded_host) {
-        match headers.get(HOST).cloned() {
-            Some(host) => drop(headers.insert(FORWARDED_HOST, host)),
+        match named.as_ref().or(fields.host.as_ref()) {
+            Some(host) => drop(headers.insert(FORWARDED_HOST, host.clone())),
             None => drop(headers.remove(FORWARDED_HOST)),
         }
     }
@@ -247,10 +243,10 @@ mod tests {
         for (name, value) in given {
             request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
-        let stamp = Stamp::of(request.headers());
         let caller = Caller { address: HeaderValue::from_static("10.0.0.1:99"), trusted };
         let fields = Fields::of(request.headers());
-        to_function(&mut request, fields, &caller, &stamp);
+        let stamp = Stamp::new(fields.call_id.clone());
+        to_function(&mut request, &fields, &caller, &stamp);
         readdress(&mut request, Uri::from_static("/x"), false, None);
         std::mem::take(request.headers_mut())
     }
@@ -298,7 +294,7 @@ mod tests {
     fn callers_do_not_see_what_an_invocation_took() {
         let mut answer = Response::new(());
         answer.headers_mut().insert(USAGE, HeaderValue::from_static("wall=1, cpu=1, memory=1"));
-        to_caller(&mut answer, Stamp::of(&HeaderMap::new()), None);
+        to_caller(&mut answer, Stamp::new(None), None);
         assert!(!answer.headers().contains_key(USAGE) && answer.headers().contains_key(CALL_ID));
     }
 

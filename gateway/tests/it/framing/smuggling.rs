@@ -46,7 +46,7 @@ fn nothing_is_read_after_a_request_that_was_refused() {
         hiding("two lengths", "Content-Length: 0\r\nContent-Length: 44\r\n", Refused(400)),
         hiding("no length at all", "Content-Length: x\r\n", Refused(400)),
         hiding("a coding that is unknown", "Transfer-Encoding: cow\r\n", Refused(400)),
-        hiding("a coding before chunked", "Transfer-Encoding: cow, chunked\r\n", Refused(501)),
+        hiding("a coding before chunked", "Transfer-Encoding: cow, chunked\r\n", Refused(400)),
         hiding("a folded length", "Content-Length:\r\n 44\r\n", Refused(400)),
         hiding("a length with a space before its colon", "Content-Length : 44\r\n", Refused(400)),
         hiding("two hosts", "Host: other\r\n", Refused(400)),
