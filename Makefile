@@ -42,8 +42,8 @@ lint: ## formatting, clippy, documentation, chart
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	charts/faas/lint
 
-bench: build ## measure what SPECIFICATION.md states; exit 1 if a bound is missed
-	$(STATIC) $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin
+bench: build ## measure what SPECIFICATION.md states, and note it in bench/history.jsonl; exit 1 if a bound is missed
+	$(STATIC) $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin --history bench/history.jsonl
 
 bench-cluster: build ## the same on Kubernetes, as root
 	$(STATIC) $(CARGO) build --release --target $(TARGET) -p faas-bench

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Writes the table here, as Markdown
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// Adds the numbers to this file, one run a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
     /// Gigabytes of the body that is streamed through a function
     #[arg(long, value_name = "GB", default_value_t = 1)]
     pub(crate) body: u64,
@@ -33,6 +36,12 @@ pub(crate) struct Args {
     /// Serve HTTP on this Unix socket as a function's handler does, and nothing else
     #[arg(long, value_name = "SOCKET", env = HTTP_SOCKET_VARIABLE, hide = true)]
     pub(crate) http_handler: Option<PathBuf>,
+    /// How long that handler takes for an answer, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0, hide = true)]
+    pub(crate) delay: u64,
+    /// Serve as a gateway with the routes of this file, and nothing else
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) gateway: Option<PathBuf>,
 }
 
 impl Args {

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -37,7 +37,16 @@ pub(crate) struct Server(Child);
 impl Server {
     /// Starts it, deaf; what it says about errors goes to our standard error.
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
-        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        Self::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+
+    /// Starts it with pipes for [`talk`](Self::talk).
+    pub(crate) fn start_talking(command: &mut Command) -> anyhow::Result<Self> {
+        Self::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+        let started = command.spawn();
         Ok(Self(started.with_context(|| format!("failed to start {}", command.get_program().display()))?))
     }
 
@@ -48,6 +57,11 @@ impl Server {
     /// What it says about errors, once, when its command asked for a pipe.
     pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
         self.0.stderr.take()
+    }
+
+    /// What it is told and what it says, once.
+    pub(crate) fn talk(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        Some((self.0.stdin.take()?, self.0.stdout.take()?))
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

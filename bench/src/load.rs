@@ -21,7 +21,7 @@ pub(crate) struct Load {
 /// A way to send load.
 #[derive(Debug, Clone)]
 pub(crate) struct Wrk {
-    program: PathBuf,
+    pub(crate) program: PathBuf,
     pub(crate) connections: u32,
     pub(crate) duration: Duration,
     /// Lua; none sends `GET`.

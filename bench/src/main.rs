@@ -2,24 +2,31 @@
 //! is missed. See `faas-bench --help`.
 //!
 //! Reading order: `measures` (what is measured, one file each) → `report` (the table) → `world` (the platform under
-//! measurement), `watchdog` (a part of it alone) and `runs` (competitors under load) → the small ones: `samples`,
-//! `process`, `child`, `load`, `function`, and the references `bare`, `nginx` and `packages`. `handler` is this program as
-//! the HTTP function that the load goes to; what others are made of is in `programs/`.
+//! measurement), `watchdog` and `gateway` (parts of it alone) and `runs` (competitors under load) → the small ones:
+//! `samples`, `process`, `child`, `function`, `routes`, the clients `load`, `paced` and `clients`, and the references
+//! `bare`, `nginx` and `packages`. `handler` is this program as the HTTP function that the load goes to, `gateway::role` as
+//! a gateway; what others are made of is in `programs/`.
 //!
 //! It uses loopback only, temporary folders, bounded counts and times, and ends only what it started.
 
 mod args;
 mod bare;
 mod child;
+mod clients;
+mod descriptors;
 mod function;
+mod gateway;
 mod handler;
+mod history;
 mod load;
 mod machine;
 mod measures;
 mod nginx;
+mod paced;
 mod packages;
 mod process;
 mod report;
+mod routes;
 mod runs;
 mod samples;
 mod watchdog;
@@ -29,6 +36,7 @@ use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -41,7 +49,11 @@ const BIN_DIR_VARIABLE: &str = "FAAS_TEST_BIN_DIR";
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let Some(socket) = &args.http_handler {
-        handler::run(socket)?;
+        handler::run(socket, Duration::from_millis(args.delay))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(routes) = &args.gateway {
+        gateway::role::run(routes)?;
         return Ok(ExitCode::SUCCESS);
     }
     let bin_dir =

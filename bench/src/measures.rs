@@ -9,6 +9,7 @@ mod cold_start;
 mod deploys;
 mod fork;
 mod fork_server;
+mod gateway;
 mod http;
 mod idle;
 mod memory;
@@ -25,13 +26,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::args::Args;
-use crate::machine;
 use crate::report::Report;
+use crate::{history, machine};
 
 type Measure = fn(&Args, &mut Report) -> anyhow::Result<()>;
 
 /// Name, title, and how to do it.
-const MEASURES: [(&str, &str, Measure); 14] = [
+const MEASURES: [(&str, &str, Measure); 20] = [
     ("size", "Size of the executables", size::run),
     ("memory", "Idle memory", memory::run),
     ("cold-start", "Cold start: the first request to a function at zero replicas", cold_start::run),
@@ -40,6 +41,12 @@ const MEASURES: [(&str, &str, Measure); 14] = [
     ("restart", "Restart after kill -9", restart::run),
     ("stream", "Streamed request body", stream::run),
     ("http", "HTTP function at 32 connections, beside nginx proxy_pass to the same handler", http::run),
+    ("gateway", "The gateway, beside nginx proxy_pass to the same static server", gateway::speed::run),
+    ("gateway-chain", "The gateway behind nginx, in front of a real function", gateway::chain::run),
+    ("gateway-latency", "The gateway at a constant half load, beside nginx", gateway::latency::run),
+    ("gateway-memory", "The gateway's memory", gateway::memory::run),
+    ("gateway-table", "The gateway with many functions, 1 % of them invoked", gateway::table::run),
+    ("gateway-overload", "The gateway at five times a function's capacity", gateway::overload::run),
     ("cluster", "On Kubernetes", cluster::run),
     ("watchdog", "Idle watchdog, and its start", idle::run),
     ("fork", "fork mode of `cat` at 8 connections, beside a bare posix_spawn loop", fork::run),
@@ -57,13 +64,14 @@ pub(crate) fn names() -> [&'static str; MEASURES.len()] {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
     report.note(&format!("faas-bench: {}", args.bin_dir.display()));
-    report.note(&machine::describe());
+    let machine = machine::describe();
+    report.note(&machine);
     if args.quick {
         report.note("quick: too few rounds for numbers to be quoted");
     }
     for (name, title, measure) in MEASURES {
         if args.only.is_empty() || args.only.iter().any(|only| only == name) {
-            report.section(title);
+            report.section(name, title);
             match catch_unwind(AssertUnwindSafe(|| measure(args, &mut report))) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => report.fail(&format!("{error:#}")),
@@ -74,6 +82,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let met = report.finish();
     if let Some(path) = &args.report {
         fs::write(path, report.markdown()).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    if let Some(path) = &args.history {
+        history::append(path, &machine, args.quick, report.entries())?;
     }
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

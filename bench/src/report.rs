@@ -12,6 +12,16 @@ pub(crate) struct Row {
     bound: Option<Bound>,
 }
 
+/// A row as history has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// The name for `--only`.
+    pub(crate) measure: String,
+    pub(crate) what: String,
+    pub(crate) value: String,
+    pub(crate) beside: String,
+}
+
 #[derive(Debug)]
 struct Bound {
     text: String,
@@ -61,14 +71,17 @@ impl Row {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     markdown: String,
+    measure: String,
     section: String,
+    entries: Vec<Entry>,
     missed: Vec<String>,
     skipped: Vec<String>,
     gates: usize,
 }
 
 impl Report {
-    pub(crate) fn section(&mut self, title: &str) {
+    pub(crate) fn section(&mut self, measure: &str, title: &str) {
+        measure.clone_into(&mut self.measure);
         title.clone_into(&mut self.section);
         print(&format!("\n{title}"));
         let _ = write!(
@@ -82,6 +95,8 @@ impl Report {
         let line = format!("  {:<46} {:>14}   {:<52} {bound}", row.what, row.value, row.beside);
         print(line.trim_end());
         let _ = writeln!(self.markdown, "| {} | {} | {} | {bound} |", row.what, row.value, row.beside);
+        let (what, value, beside) = (row.what.clone(), row.value.clone(), row.beside.clone());
+        self.entries.push(Entry { measure: self.measure.clone(), what, value, beside });
         self.gates += usize::from(row.bound.as_ref().is_some_and(|bound| bound.gates));
         if row.is_missed() {
             self.missed.push(format!("{}: {}: {}; {bound}", self.section, row.what, row.value));
@@ -126,6 +141,11 @@ impl Report {
     pub(crate) fn markdown(&self) -> &str {
         &self.markdown
     }
+
+    /// All rows, in their order.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
 }
 
 /// A reader that left is no reason to stop: the exit code and the file remain.
@@ -140,12 +160,13 @@ mod tests {
     #[test]
     fn only_gates_fail_a_run() {
         let mut report = Report::default();
-        report.section("A");
+        report.section("a", "A");
         report.add(&Row::new("one", "1").gate("≤ 2", true));
         report.add(&Row::new("two", "3").aim("≤ 2", false));
         assert!(report.finish());
         report.add(&Row::new("three", "3").gate("≤ 2", false));
         assert!(!report.finish());
         assert!(report.markdown().contains("A: three: 3; ≤ 2: MISSED"));
+        assert_eq!((report.entries().len(), report.entries()[2].measure.as_str()), (3, "a"));
     }
 }

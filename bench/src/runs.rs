@@ -10,7 +10,7 @@ use crate::process;
 use crate::samples::{median, milliseconds};
 
 /// How often each competitor is measured.
-const TURNS: usize = 3;
+pub(crate) const TURNS: usize = 3;
 /// Connections, pools and caches are then as they are after a while.
 const WARM_UP: Duration = Duration::from_secs(1);
 
@@ -27,6 +27,13 @@ pub(crate) struct Used {
     pub(crate) own: f64,
     /// By its children that have ended.
     pub(crate) children: f64,
+}
+
+impl Run {
+    /// By all processes that were watched, together.
+    pub(crate) fn own(&self) -> f64 {
+        self.used.iter().map(|used| used.own).sum()
+    }
 }
 
 /// Loads `url` and watches processes.
@@ -81,6 +88,16 @@ impl Runs {
         }
     }
 
+    /// By all processes that were watched, together.
+    pub(crate) fn own(&self) -> f64 {
+        self.median(Run::own)
+    }
+
+    /// The median of the runs' 99th percentiles.
+    pub(crate) fn p99(&self) -> Duration {
+        Duration::from_secs_f64(self.median(|run| run.load.p99.as_secs_f64()))
+    }
+
     /// `p50 1.2 ms, p99 3.4 ms`.
     pub(crate) fn latency(&self) -> String {
         let latency = |number: fn(&Load) -> Duration| {
@@ -94,12 +111,17 @@ impl Runs {
         median(self.0.iter().zip(&reference.0).map(|(ours, theirs)| number(ours) / number(theirs)))
     }
 
+    /// How much more than `reference`.
+    pub(crate) fn difference(&self, reference: &Self, number: impl Fn(&Run) -> f64) -> f64 {
+        median(self.0.iter().zip(&reference.0).map(|(ours, theirs)| number(ours) - number(theirs)))
+    }
+
     /// How many times as fast as `reference`.
     pub(crate) fn rate_ratio(&self, reference: &Self) -> f64 {
         self.ratio(reference, |run| run.load.per_second)
     }
 
-    fn median(&self, number: impl Fn(&Run) -> f64) -> f64 {
+    pub(crate) fn median(&self, number: impl Fn(&Run) -> f64) -> f64 {
         median(self.0.iter().map(number))
     }
 }

@@ -1,17 +1,19 @@
 //! Requests per second and processor time per request: nginx `proxy_pass` with one worker, our watchdog, and our gateway
-//! with its watchdog, in front of the same handler: this program, see `handler`.
+//! with its watchdog, in front of the same handler: this program, see `handler`. What the gateway alone may take is bounded
+//! by its own measures.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use faas_package::{HTTP_SOCKET_VARIABLE, Manifest, Runtime, Signature};
 use serde_json::json;
 
 use crate::args::Args;
-use crate::child::find;
+use crate::handler::Handler;
 use crate::load::Wrk;
-use crate::nginx::Nginx;
+use crate::nginx::{Job, Nginx};
 use crate::process;
 use crate::report::{Report, Row};
 use crate::runs::{self, Runs, in_turns, microseconds, warm_up};
@@ -20,34 +22,32 @@ use crate::world::World;
 
 const CONNECTIONS: u32 = 32;
 const NAME: &str = "hello";
-/// For nginx = 1; the gateway's and the rate are what `SPECIFICATION.md` will bound.
+/// For nginx = 1.
 const WATCHDOG_MOST: f64 = 1.5;
-const GATEWAY_MOST: f64 = 1.25;
-const RATE_LEAST: f64 = 0.9;
 
 pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
-    let (Some(wrk), Some(nginx)) = (Wrk::find(CONNECTIONS, args.load_time()), find("nginx")) else {
+    let (Some(wrk), Some(nginx)) = (Wrk::find(CONNECTIONS, args.load_time()), Nginx::find()) else {
         report.skip("all", "nginx or wrk is absent: apt-get install nginx-light wrk");
         return Ok(());
     };
-    let nginx = Nginx::start(&nginx)?;
+    let handler = Handler::start(Duration::ZERO)?;
+    let nginx = Nginx::start(&nginx, 1, Job::Forward(&handler.address))?;
     let folder = tempfile::tempdir()?;
     let alone = start_alone(args, folder.path())?;
     let world = World::start();
-    deploy(&world)?;
-    let theirs = [nginx.worker, nginx.handler.pid()];
+    deploy(&world, NAME)?;
+    let theirs = [nginx.workers[0], handler.pid()];
     let own = [alone.pid(), handler_of(alone.pid())?];
     let watchdog = world.watchdog()?;
     let both = [world.platform.pid(), watchdog, handler_of(watchdog)?];
-    let url = format!("{}/function/{NAME}", world.platform.url);
-    for url in [&nginx.url, &alone.url, &url] {
+    let (nginx, url) = (nginx.url(), format!("{}/function/{NAME}", world.platform.url));
+    for url in [&nginx, &alone.url, &url] {
         warm_up(&wrk, url)?;
     }
-    let runs = in_turns([
-        &|| runs::load(&wrk, &nginx.url, &theirs),
-        &|| runs::load(&wrk, &alone.url, &own),
-        &|| runs::load(&wrk, &url, &both),
-    ])?;
+    let runs =
+        in_turns([&|| runs::load(&wrk, &nginx, &theirs), &|| runs::load(&wrk, &alone.url, &own), &|| {
+            runs::load(&wrk, &url, &both)
+        }])?;
     print_rates(&runs, report);
     print_times(&runs, report);
     Ok(())
@@ -68,14 +68,14 @@ fn handler_of(watchdog: u32) -> anyhow::Result<u32> {
     process::children(watchdog)?.first().copied().context("the watchdog has no handler")
 }
 
-/// A package that is this program.
-fn deploy(world: &World) -> anyhow::Result<()> {
+/// Deploys a package that is this program.
+pub(super) fn deploy(world: &World, name: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     fs::copy(std::env::current_exe()?, folder.path().join("handler"))?;
     let manifest = Manifest::new(Runtime::Binary, Signature::Http, "handler");
     let package = world.upload(folder.path(), &manifest)?;
-    world.deploy(NAME, &package, &json!({}))?;
-    world.invoke(NAME, b"")?;
+    world.deploy(name, &package, &json!({}))?;
+    world.invoke(name, b"")?;
     Ok(())
 }
 
@@ -85,10 +85,8 @@ fn print_rates([nginx, alone, both]: &[Runs; 3], report: &mut Report) {
     report.add(&row.beside(format!("{}; {CONNECTIONS} connections", nginx.latency())));
     let row = Row::new("watchdog, requests per second", rate(alone));
     report.add(&row.beside(format!("{:.2} × nginx, {}", alone.rate_ratio(nginx), alone.latency())));
-    let ratio = both.rate_ratio(nginx);
     let row = Row::new("gateway and watchdog, requests per second", rate(both));
-    let row = row.beside(format!("{ratio:.2} × nginx, {}", both.latency()));
-    report.add(&row.aim(format!("≥ {RATE_LEAST} × nginx"), ratio >= RATE_LEAST));
+    report.add(&row.beside(format!("{:.2} × nginx, {}", both.rate_ratio(nginx), both.latency())));
 }
 
 fn print_times([nginx, alone, both]: &[Runs; 3], report: &mut Report) {
@@ -102,8 +100,7 @@ fn print_times([nginx, alone, both]: &[Runs; 3], report: &mut Report) {
     let time = time.beside(format!("{ratio:.2} × nginx"));
     report.add(&time.gate(format!("≤ {WATCHDOG_MOST} × nginx"), ratio <= WATCHDOG_MOST));
     let (time, ratio) = row("gateway", both, 0);
-    let time = time.beside(format!("{ratio:.2} × nginx"));
-    report.add(&time.aim(format!("≤ {GATEWAY_MOST} × nginx"), ratio <= GATEWAY_MOST));
+    report.add(&time.beside(format!("{ratio:.2} × nginx")));
     let (time, ratio) = row("watchdog behind the gateway", both, 1);
     report.add(&time.beside(format!("{ratio:.2} × nginx")));
     // Where these differ much, they did not meet the same handler, or not the same machine.
