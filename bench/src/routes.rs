@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use faas_api::Terms;
+use faas_api::{Scaling, Terms};
 use faas_provider::{Address, Replica, Route};
 
 /// One function.
@@ -33,7 +33,7 @@ impl Function {
         };
         let replicas: Vec<_> = self.addresses.iter().enumerate().map(replica).collect();
         let wanted = u32::try_from(replicas.len()).unwrap_or(u32::MAX);
-        Route { replicas, wanted, terms: self.terms, failure: None }
+        Route { replicas, wanted, terms: self.terms, scaling: Scaling::default(), failure: None }
     }
 }
 

@@ -89,9 +89,9 @@ impl Gateway {
         server::run(listener, self).await
     }
 
-    /// Sets the gauges that are computed from the route table, for a scrape.
-    pub fn collect(&self) {
-        self.0.metrics.collect(&self.0.table);
+    /// The gauges that are computed from the route table, in Prometheus' text format, for a scrape.
+    pub fn collect(&self) -> String {
+        self.0.metrics.collect(&self.0.table)
     }
 
     /// What each function has to do now, for who scales: a JSON object by `NAME.NAMESPACE`.

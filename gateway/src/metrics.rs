@@ -1,6 +1,7 @@
 //! Every metric of the gateway: peers' names kept, labels bounded. Counters are made at a function's first call and
 //! go with it; unknown names never make one.
 
+mod gauges;
 mod series;
 
 use std::sync::atomic::Ordering;
@@ -9,9 +10,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use faas_api::FunctionId;
 use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::fault::Side;
 use crate::table::{Entry, RouteTable};
@@ -30,10 +29,6 @@ pub(crate) struct Metrics {
     ended: IntCounterVec,
     started: IntCounterVec,
     failures: IntCounterVec,
-    in_flight: IntGaugeVec,
-    waiting: IntGaugeVec,
-    wanted: IntGaugeVec,
-    ready: IntGaugeVec,
     connect: Histogram,
     first_byte: Histogram,
     connections: IntGauge,
@@ -55,11 +50,6 @@ impl Metrics {
                 "Invocations that failed, by whose fault it was.",
                 &["function_name", "fault"],
             )?,
-            in_flight: new
-                .gauges("gateway_function_invocation_inflight", "Invocations begun and not ended.")?,
-            waiting: new.gauges("faas_invocations_waiting", "Invocations that wait for a replica.")?,
-            wanted: new.gauges("gateway_service_count", "Replicas wanted.")?,
-            ready: new.gauges("gateway_service_ready_count", "Replicas ready.")?,
             connect: new.histogram(
                 "faas_upstream_connect_seconds",
                 "Seconds a new connection to a replica took.",
@@ -118,8 +108,8 @@ impl Metrics {
         self.api_seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
     }
 
-    /// Sets the gauges from the table, and removes what a removed function left. One caller at a time.
-    pub(crate) fn collect(&self, table: &RouteTable) {
+    /// Gauges of all functions as text, and an end to what removed functions left. One caller at a time.
+    pub(crate) fn collect(&self, table: &RouteTable) -> String {
         for (function, shared) in table.take_removed() {
             if table.get(&function).is_none()
                 && let Some(series) = shared.series.get()
@@ -127,16 +117,7 @@ impl Metrics {
                 series.forget(self);
             }
         }
-        for family in [&self.in_flight, &self.waiting, &self.wanted, &self.ready] {
-            family.reset();
-        }
-        for entry in table.all() {
-            let name = entry.function.to_string();
-            set(&self.wanted, &name, entry.route.wanted as usize);
-            set(&self.ready, &name, entry.upstreams.len());
-            set(&self.in_flight, &name, entry.shared.in_flight.load(Ordering::Relaxed));
-            set(&self.waiting, &name, entry.shared.waiting.load(Ordering::Relaxed));
-        }
+        gauges::to_text(&table.all())
     }
 }
 
@@ -150,20 +131,12 @@ pub(crate) fn invocation_count(table: &RouteTable, function: &FunctionId) -> f64
     count
 }
 
-fn set(gauge: &IntGaugeVec, function: &str, value: usize) {
-    gauge.with_label_values(&[function]).set(i64::try_from(value).unwrap_or(i64::MAX));
-}
-
 /// Makes metrics and registers them.
 struct Register<'a>(&'a Registry);
 
 impl Register<'_> {
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauges(&self, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), &["function_name"])?)
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {

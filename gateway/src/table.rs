@@ -161,13 +161,13 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use faas_api::Terms;
+    use faas_api::{Scaling, Terms};
     use faas_provider::Address;
 
     use super::*;
 
     fn route(replicas: Vec<Arc<Replica>>) -> Route {
-        Route { replicas, wanted: 1, terms: Terms::default(), failure: None }
+        Route { replicas, wanted: 1, terms: Terms::default(), scaling: Scaling::default(), failure: None }
     }
 
     #[test]

@@ -15,7 +15,6 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use prometheus::proto::MetricFamily;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,26 +22,23 @@ use tokio_util::sync::CancellationToken;
 /// A client that sends no whole head in this time is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sets gauges that are computed from state, just before a scrape.
-pub type Collect = Arc<dyn Fn() + Send + Sync>;
-
-/// Text that a role shows besides, as JSON.
+/// Text of a role's own: metrics that it computes from its state, or JSON.
 pub type Show = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the admin listener shows. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
     registry: Registry,
-    collect: Collect,
+    collect: Show,
     shown: Vec<(&'static str, Show)>,
     ready: Arc<AtomicBool>,
-    /// Held while gauges are set and read: a scrape between the two of another would see some missing.
+    /// One scrape at a time.
     scraping: Arc<Mutex<()>>,
 }
 
 impl Admin {
-    /// Shows `registry`, calling `collect` before each scrape. Not ready until [`Self::set_ready`].
-    pub fn new(registry: Registry, collect: Collect) -> Self {
+    /// Shows `registry` and then what `collect` gives, in Prometheus' text format. Not ready until [`Self::set_ready`].
+    pub fn new(registry: Registry, collect: Show) -> Self {
         Self { registry, collect, shown: Vec::new(), ready: Arc::default(), scraping: Arc::default() }
     }
 
@@ -78,10 +74,11 @@ impl Admin {
         }
     }
 
-    fn scrape(&self) -> Vec<MetricFamily> {
+    fn scrape(&self) -> Result<Vec<u8>, prometheus::Error> {
         let _scraping = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.collect)();
-        self.registry.gather()
+        let mut text = (self.collect)().into_bytes();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
     }
 
     fn router(self) -> Router {
@@ -104,10 +101,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let encoder = TextEncoder::new();
-    let mut text = Vec::new();
-    match encoder.encode(&admin.scrape(), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+    match admin.scrape() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -20,7 +20,7 @@ pub use function::{Function, FunctionSpec, FunctionStatus, Probe, Probes, Resour
 pub use status::{Observed, Stalled, build_status, status_differs};
 pub use trouble::{Blame, Trouble, find_trouble, is_ready, rollout_trouble};
 pub use validate::{Defaults, Secrets, Valid, ValidProbe, validate};
-pub use wire::{from_deployment, least_replicas, terms, to_status, wanted_replicas};
+pub use wire::{from_deployment, least_replicas, scaling, terms, to_status, wanted_replicas};
 
 /// Owns the fields that the operator applies.
 pub const OPERATOR: &str = "faas-operator";

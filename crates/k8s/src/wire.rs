@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use faas_api::{
-    Condition, Digest, FunctionDeployment, FunctionName, FunctionStatus, Resources, Terms, labels,
+    Condition, Digest, FunctionDeployment, FunctionName, FunctionStatus, Resources, Scaling, Terms, labels,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -97,6 +97,12 @@ pub fn least_replicas(spec: &FunctionSpec) -> u32 {
     let field = spec.scaling.as_ref().and_then(|scaling| u32::try_from(scaling.min?).ok());
     let label = || spec.labels.as_ref()?.get(labels::SCALE_MIN)?.parse().ok();
     field.or_else(label).filter(|least| *least > 0).unwrap_or(1)
+}
+
+/// How the function wants to be scaled.
+pub fn scaling(spec: &FunctionSpec) -> Scaling {
+    let labels = spec.labels.as_ref().map(Scaling::of).unwrap_or_default();
+    Scaling { least: least_replicas(spec), ..labels }
 }
 
 /// How the function wants to be invoked.

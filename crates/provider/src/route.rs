@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use faas_api::{FunctionId, Terms};
+use faas_api::{FunctionId, Scaling, Terms};
 use tokio::sync::Notify;
 
 /// Takes the routes that a provider pushes.
@@ -28,6 +28,8 @@ pub struct Route {
     pub wanted: u32,
     /// How the function wants to be invoked.
     pub terms: Terms,
+    /// How it wants to be scaled.
+    pub scaling: Scaling,
     /// Why the last start failed, until one succeeds: waiting would not help.
     pub failure: Option<Failure>,
 }

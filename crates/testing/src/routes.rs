@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use faas_api::{
     Digest, FunctionDeployment, FunctionId, FunctionNamespace, FunctionStatus, LogMessage, Namespace,
-    ProviderInfo, Terms,
+    ProviderInfo, Scaling, Terms,
 };
 use faas_provider::{Address, Error, LogQuery, PackageBody, Provider, Replica, Route, RouteSink};
 use futures_util::stream::BoxStream;
@@ -36,7 +36,16 @@ impl Routes {
             .map(|replica| Replica::new(name(replica), replica.1.clone()))
             .collect();
         let wanted = u32::try_from(replicas.len()).unwrap_or(u32::MAX);
-        self.apply(function, Some(Route { replicas: replicas.clone(), wanted, terms, failure: None }));
+        self.apply(
+            function,
+            Some(Route {
+                replicas: replicas.clone(),
+                wanted,
+                terms,
+                scaling: Scaling::default(),
+                failure: None,
+            }),
+        );
         replicas
     }
 

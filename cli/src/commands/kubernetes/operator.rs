@@ -41,7 +41,7 @@ async fn work(args: &OperatorArgs, env: &Env) -> anyhow::Result<()> {
     let admin = args.role.bind_admin()?;
     let (shutdown, registry) = (Shutdown::on_signals()?, Registry::new());
     let (client, config) = (client().await?, config(args, env)?);
-    let admin = role::serve_admin(Admin::new(registry.clone(), Arc::new(|| ())), admin, &shutdown)?;
+    let admin = role::serve_admin(Admin::new(registry.clone(), Arc::new(String::new)), admin, &shutdown)?;
     let ready = move || admin.set_ready(true);
     let working = Box::pin(faas_operator::run(client, config, &registry, shutdown.drain.clone(), ready));
     // A second signal ends what the first let finish.

@@ -78,7 +78,13 @@ impl Entry {
             None if function.wanted == 0 => None,
             None => find_failure(pods.iter().filter(|known| known.is_of(function))),
         };
-        Some(Route { replicas, wanted: function.wanted, terms: function.terms, failure })
+        Some(Route {
+            replicas,
+            wanted: function.wanted,
+            terms: function.terms,
+            scaling: function.scaling.clone(),
+            failure,
+        })
     }
 }
 
@@ -123,6 +129,7 @@ fn same(one: Option<&Route>, other: Option<&Route>) -> bool {
         (Some(one), Some(other)) => {
             one.wanted == other.wanted
                 && one.terms == other.terms
+                && one.scaling == other.scaling
                 && one.failure == other.failure
                 && one.replicas.len() == other.replicas.len()
                 && one.replicas.iter().all(|replica| has(other, replica))

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use faas_api::{FunctionId, Terms};
+use faas_api::{FunctionId, Scaling, Terms};
 use faas_k8s::{
-    Blame, Function, PORT, Trouble, annotations, find_trouble, is_ready, labels, terms, wanted_replicas,
+    Blame, Function, PORT, Trouble, annotations, find_trouble, is_ready, labels, scaling, terms,
+    wanted_replicas,
 };
 use faas_provider::{Cause, Failure};
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ pub(crate) struct FunctionFacts {
     pub(crate) created: Timestamp,
     pub(crate) wanted: u32,
     pub(crate) terms: Terms,
+    pub(crate) scaling: Scaling,
     /// Whether the operator saw a replica of it answer.
     pub(crate) available: bool,
     /// When a gateway last deployed it, if one did; its pods say the same.
@@ -44,6 +46,7 @@ impl FunctionFacts {
             created: created(meta.creation_timestamp.as_ref()),
             wanted: wanted_replicas(function),
             terms: terms(spec),
+            scaling: scaling(spec),
             available: status.is_some_and(|status| status.available_replicas > 0),
             deployed_at: function.annotations().get(annotations::DEPLOYED_AT).cloned(),
             stalled: stalled(function),

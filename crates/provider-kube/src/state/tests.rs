@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use faas_api::{Namespace, Terms};
+use faas_api::{Namespace, Scaling, Terms};
 use faas_provider::{Address, Cause, Failure};
 use jiff::Timestamp;
 
@@ -62,6 +62,7 @@ fn function(uid: &str, version: u64) -> FunctionFacts {
         created: at(10),
         wanted: 1,
         terms: Terms::default(),
+        scaling: Scaling::default(),
         available: false,
         deployed_at: None,
         stalled: None,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use faas_api::{Condition, FunctionStatus, Terms, labels};
+use faas_api::{Condition, FunctionStatus, Scaling, Terms, labels};
 use faas_provider::{Failure, Replica, Route};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -194,6 +194,7 @@ impl Function {
             replicas: self.replicas().cloned().collect(),
             wanted: self.wanted,
             terms,
+            scaling: Scaling::of(&self.record.deployment.labels),
             failure: self.failure.clone(),
         }
     }
