@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::TlsFiles;
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use faas_gateway::Config;
+
 use crate::fixture::{Server, Upstream};
 
 /// On a port for both versions this is an invalid request of HTTP/1.1: answered in its words, and closed.
@@ -11,19 +13,38 @@ const OF_HTTP_1: &str = "Sends invalid connection preface";
 #[test]
 fn the_conformance_suite_passes() {
     let Some(program) = build() else { return };
-    // Some cases are skipped where an answer is too short for them.
-    let upstream =
-        Upstream::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}", "a".repeat(1000)));
-    let server = Server::before(&upstream);
-    let port = server.address.port().to_string();
-    let output = Command::new(program)
-        .args(["--strict", "--host", "127.0.0.1", "--path", "/function/f", "--port", &port])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
+    let server = serve(|_| ());
+    let text = run(&program, &server, &[]);
     let (passed, skipped, failed) = summary(&text);
     let expected = failures(&text).matches(OF_HTTP_1).count();
     assert!(failed == expected && skipped == 0 && passed > 140, "{}", failures(&text));
+}
+
+#[test]
+fn the_conformance_suite_passes_over_tls() {
+    let Some(program) = build() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (files, _) = crate::tls::write(folder.path());
+    let server = serve(|config| config.tls = Some(files));
+    let text = run(&program, &server, &["--tls", "--insecure"]);
+    let (passed, skipped, failed) = summary(&text);
+    assert!(failed == 0 && skipped == 0 && passed > 140, "{}", failures(&text));
+}
+
+/// In front of a function with an answer that is long enough for every case.
+fn serve(change: impl FnOnce(&mut Config)) -> Server {
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}", "a".repeat(1000));
+    let server = Server::with(change);
+    // Its thread goes on without it.
+    server.route("f", &[&*Box::leak(Box::new(Upstream::answering(answer)))]);
+    server
+}
+
+fn run(program: &str, server: &Server, more: &[&str]) -> String {
+    let port = server.address.port().to_string();
+    let mut command = Command::new(program);
+    command.args(["--strict", "--host", "127.0.0.1", "--path", "/function/f", "--port", &port]);
+    String::from_utf8_lossy(&command.args(more).output().unwrap().stdout).into_owned()
 }
 
 /// The program, or nothing where it cannot be built: without Go, or at first without a network.

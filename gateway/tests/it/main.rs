@@ -14,3 +14,4 @@ mod h2spec;
 mod limits;
 mod paths;
 mod protocols;
+mod tls;
