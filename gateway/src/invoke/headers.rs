@@ -77,12 +77,12 @@ impl HopByHop {
 }
 
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
-    let lines = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let words = lines.flat_map(|line| line.split(',')).map(str::trim);
-    // Mostly it names nothing. Who a request is for is no hop's own business.
-    let words =
-        words.filter(|word| !["keep-alive", "close"].iter().any(|own| word.eq_ignore_ascii_case(own)));
-    words.filter_map(|word| word.parse().ok()).filter(|name| *name != HOST).collect()
+    let lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    // Mostly it names nothing.
+    let lines = lines.filter(|line| !line.eq_ignore_ascii_case(b"keep-alive"));
+    let words = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    // Who a request is for is no hop's own business.
+    words.filter_map(|word| HeaderName::from_bytes(word).ok()).filter(|name| *name != HOST).collect()
 }
 
 thread_local! {
