@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use faas_api::{Digest, FunctionDeployment, FunctionId, FunctionNamespace, Namespace};
+use faas_api::{Digest, FunctionDeployment, FunctionId, FunctionNamespace, Namespace, Terms};
 use faas_provider::{Error, Provider as _};
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
@@ -220,6 +220,11 @@ impl Local {
     ) -> Result<Record, Error> {
         self.check_namespace(&function.namespace).await?;
         self.check_secrets(&function.namespace, &deployment.secrets).await?;
+        if Terms::new("", &deployment.env_vars, &deployment.annotations).h2c {
+            let text = "annotation com.openfaas.protocol: h2c needs a provider that runs images: \
+                        a local replica speaks HTTP/1.1";
+            return Err(Error::Invalid(text.into()));
+        }
         let package = self.resolve(&function.namespace, &deployment).await?;
         let runtime = self.0.packages.open(&package)?.manifest.runtime;
         self.0.packages.interpreter(runtime)?;

@@ -9,23 +9,36 @@ use faas_testing::{Platform, wait_for};
 use crate::isolation::deploy;
 use crate::wire::{digest, package};
 
-#[test]
-fn updates_and_scaling_under_load_fail_no_request() {
-    let platform = Platform::start();
-    deploy(&platform, "busy", "cat", "");
+/// Calls a function from four clients while `change` goes on; an answer but 200 fails the test. How many there were.
+fn answered_during(platform: &Platform, function: &str, change: impl FnOnce(&dyn Fn())) -> usize {
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let path = format!("/function/{function}");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 let http = platform.http();
                 while !stop.load(Ordering::Relaxed) {
-                    let answer = http.post("/function/busy", b"payload");
+                    let answer = http.post(&path, b"payload");
                     assert_eq!((answer.status, answer.text().as_str()), (200, "payload"));
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        let faas = platform.login();
+        change(&|| {
+            let before = answered.load(Ordering::Relaxed);
+            wait_for("more answers", || (answered.load(Ordering::Relaxed) > before + 4).then_some(()));
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    answered.into_inner()
+}
+
+#[test]
+fn updates_and_scaling_under_load_fail_no_request() {
+    let platform = Platform::start();
+    deploy(&platform, "busy", "cat", "");
+    let faas = platform.login();
+    let answered = answered_during(&platform, "busy", |more_answers| {
         for round in 0..5 {
             platform.write("busy/handler.sh", &format!("#!/bin/bash\n# {round}\ncat\n"));
             faas.run(&["up", "-f", "busy.yml"]).success();
@@ -33,13 +46,33 @@ fn updates_and_scaling_under_load_fail_no_request() {
                 let scale = serde_json::json!({ "replicas": replicas });
                 let path = "/system/scale-function/busy";
                 assert_eq!(platform.admin().json("POST", path, &scale).status, 202);
-                let before = answered.load(Ordering::Relaxed);
-                wait_for("more answers", || (answered.load(Ordering::Relaxed) > before + 4).then_some(()));
+                more_answers();
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
-    assert!(answered.load(Ordering::Relaxed) > 50, "only {answered:?} requests were tried");
+    assert!(answered > 50, "only {answered:?} requests were tried");
+}
+
+#[test]
+fn a_hundred_rolling_updates_under_load_fail_no_request() {
+    let platform = Platform::start();
+    deploy(&platform, "rolling", "cat", "");
+    let admin = platform.admin();
+    let mut deployment: serde_json::Value =
+        serde_json::from_slice(&admin.get("/system/function/rolling").body).unwrap();
+    deployment["service"] = deployment["name"].take();
+    let processes = || platform.processes().len();
+    let before = processes();
+    let answered = answered_during(&platform, "rolling", |more_answers| {
+        for round in 0..100 {
+            deployment["envVars"]["ROUND"] = round.to_string().into();
+            let answer = admin.json("PUT", "/system/functions", &deployment);
+            assert_eq!(answer.status, 202, "{}", answer.text());
+            more_answers();
+        }
+    });
+    assert!(answered > 500, "only {answered:?} requests were tried");
+    wait_for("the last revision alone", || (processes() <= before).then_some(()));
 }
 
 #[test]
@@ -109,10 +142,17 @@ fn metrics_count_what_was_invoked_and_nothing_else() {
         "gateway_functions_seconds_count{code=\"200\",function_name=\"counted.openfaas-fn\"} 3",
         "gateway_function_invocation_inflight{function_name=\"counted.openfaas-fn\"} 0",
         "gateway_service_count{function_name=\"counted.openfaas-fn\"} 1",
+        "gateway_service_min{function_name=\"counted.openfaas-fn\"} 1",
+        "gateway_service_target_load{function_name=\"counted.openfaas-fn\",scaling_type=\"rps\"} 50",
+        "faas_upstream_first_byte_seconds_count 3",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     assert!(!metrics.contains("unknown"), "{metrics}");
+    let load: serde_json::Value = serde_json::from_slice(&admin.get("/load").body).unwrap();
+    let counted = &load["counted.openfaas-fn"];
+    assert_eq!((&counted["started_total"], &counted["in_flight"]), (&3.into(), &0.into()), "{load}");
+    assert!(counted["last_used"].as_u64().unwrap() > 1_700_000_000_000, "{load}");
     assert!(platform.http().get("/metrics").status == 404, "metrics are not on the product's port");
 }
 
