@@ -102,10 +102,8 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
         return bad("the request's target: expected a path, or an http or https URL");
     }
-    if !uri.path().starts_with('/') && !(uri.path() == "*" && method == Method::OPTIONS) {
-        return bad("the request's target: expected a path");
-    }
-    Ok(())
+    let server = uri.path() == "*" && method == Method::OPTIONS;
+    if server || uri.path().starts_with('/') { Ok(()) } else { bad("the request's target: expected a path") }
 }
 
 /// HTTP/1.1 has exactly one Host, which is one; with another authority in the target it would be anybody's guess.

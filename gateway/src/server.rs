@@ -73,7 +73,9 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
     }
     drop(listener);
     tasks.close();
-    hands.iter().for_each(|hands| hands.worker.finish());
+    for hands in &hands {
+        hands.worker.finish();
+    }
     shutdown.abort.run_until_cancelled(drain(&gateway, &tasks)).await;
     Ok(())
 }

@@ -88,8 +88,7 @@ fn spare(request: &Request<Upload>) -> Request<Upload> {
 
 /// The caller's own body ended the request.
 fn broken_upload(error: &hyper::Error) -> Fault {
-    let silent = error.source().is_some_and(|source| source.is::<Silent>());
-    if silent {
+    if error.source().is_some_and(<dyn std::error::Error>::is::<Silent>) {
         Fault::new(Side::Client, StatusCode::REQUEST_TIMEOUT, Silent.to_string()).body(Silent.to_string())
     } else {
         let reason = "the request's body broke off, or is not framed as its head says";

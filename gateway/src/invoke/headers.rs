@@ -54,16 +54,16 @@ impl HopByHop {
     }
 
     pub(crate) fn upgrade(self) -> bool {
-        self.has(UPGRADE)
+        self.has(&UPGRADE)
     }
 
-    fn has(self, name: HeaderName) -> bool {
-        HOP_BY_HOP.iter().position(|known| *known == name).is_some_and(|position| self.0 & 1 << position != 0)
+    fn has(self, name: &HeaderName) -> bool {
+        HOP_BY_HOP.iter().position(|known| known == name).is_some_and(|position| self.0 & 1 << position != 0)
     }
 
     /// Removes them, and what `Connection` names.
     fn remove(self, headers: &mut HeaderMap) {
-        if self.has(CONNECTION) {
+        if self.has(&CONNECTION) {
             for name in named(headers) {
                 headers.remove(name);
             }
@@ -135,7 +135,7 @@ impl Stamp {
 pub(super) fn to_function<B>(request: &mut Request<B>, fields: &Fields, caller: &Caller, stamp: &Stamp) {
     let authority = request.uri().authority().cloned();
     let headers = request.headers_mut();
-    let trailers = fields.hop_by_hop.has(TE) && headers.get_all(TE).iter().any(takes_trailers);
+    let trailers = fields.hop_by_hop.has(&TE) && headers.get_all(TE).iter().any(takes_trailers);
     fields.hop_by_hop.remove(headers);
     if trailers {
         headers.insert(TE, TRAILERS);

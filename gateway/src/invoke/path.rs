@@ -48,10 +48,10 @@ pub(super) fn own_uri(rest: &str, query: Option<&str>) -> Result<Uri, Fault> {
 fn build_uri(rest: &str, query: Option<&str>) -> Option<Uri> {
     let mut text = String::with_capacity(rest.len() + query.map_or(1, |query| query.len() + 2));
     text.push('/');
-    if !rest.bytes().all(is_plain) {
-        encode(&decode(rest).ok()?, &mut text);
-    } else {
+    if rest.bytes().all(is_plain) {
         text.push_str(rest);
+    } else {
+        encode(&decode(rest).ok()?, &mut text);
     }
     if let Some(query) = query {
         text.push('?');

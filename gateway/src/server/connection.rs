@@ -97,7 +97,7 @@ where
     let mut server = http1::Builder::new();
     server.header_read_timeout(None).max_buf_size(limits.head_bytes);
     let connection = server.serve_connection(TokioIo::new(stream), service_fn(answer(client.clone())));
-    run(connection.with_upgrades(), |connection| connection.graceful_shutdown(), &watch).await
+    run(connection.with_upgrades(), http1::UpgradeableConnection::graceful_shutdown, &watch).await
 }
 
 async fn serve_http2<S>(client: Arc<Client>, stream: S) -> Result<(), Error>
@@ -110,7 +110,7 @@ where
     let head_bytes = u32::try_from(limits.head_bytes.min(HTTP2_HEAD_BYTES)).unwrap_or(u32::MAX);
     server.max_concurrent_streams(limits.streams).max_header_list_size(head_bytes);
     let connection = server.serve_connection(TokioIo::new(stream), service_fn(answer(client.clone())));
-    run(connection, |connection| connection.graceful_shutdown(), &watch).await
+    run(connection, http2::Connection::graceful_shutdown, &watch).await
 }
 
 /// Until it ends, or is told to. One whose request is awaited ends by itself: the answer closes it.
@@ -150,11 +150,11 @@ pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
+/// Boxed: hyper keeps its place in every connection, idle ones included.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
+
 /// Answers the requests of one connection.
-fn answer(
-    client: Arc<Client>,
-) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>
-{
+fn answer(client: Arc<Client>) -> impl Fn(Request<Incoming>) -> Answering {
     move |request| {
         let client = Arc::clone(&client);
         Box::pin(async move { Ok(service::answer(&client, request).await) })

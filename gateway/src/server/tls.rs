@@ -86,7 +86,7 @@ impl Tls {
                 }
                 // Perhaps one of the two is still being written.
                 Err(error) => {
-                    tracing::warn!(%error, "the certificate changed and cannot be used: the last one is")
+                    tracing::warn!(%error, "the certificate changed and cannot be used: the last one is");
                 }
             }
         }
