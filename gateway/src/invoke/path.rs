@@ -63,8 +63,7 @@ fn build_uri(rest: &str, query: Option<&str>) -> Option<Uri> {
 /// The path to redirect to, if this one has empty, `.` or `..` segments, once decoded.
 pub(crate) fn canonical_path(uri: &Uri) -> Result<Option<HeaderValue>, InvalidEscape> {
     let path = uri.path();
-    // Almost every path has none of these.
-    if !path.contains('%') && !path.contains("//") && !path.contains("/.") {
+    if is_surely_canonical(path.as_bytes()) {
         return Ok(None);
     }
     let decoded = decode(path)?;
@@ -78,6 +77,16 @@ pub(crate) fn canonical_path(uri: &Uri) -> Result<Option<HeaderValue>, InvalidEs
         let _ = write!(location, "?{query}");
     }
     HeaderValue::try_from(location).map(Some).map_err(|_| InvalidEscape)
+}
+
+/// Almost every path has neither an escape nor a segment that is empty or begins with a dot. One look at each byte.
+fn is_surely_canonical(path: &[u8]) -> bool {
+    let mut last = 0;
+    path.iter().all(|&byte| {
+        let plain = byte != b'%' && !(last == b'/' && (byte == b'/' || byte == b'.'));
+        last = byte;
+        plain
+    })
 }
 
 fn clean(path: &[u8]) -> Vec<u8> {
