@@ -49,11 +49,13 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Bytes of a request's target; 414 past it.
     pub uri_bytes: usize,
-    /// From a head's first byte to its last; 408 past it.
+    /// From a head's first byte to its last; then the connection is closed. With HTTP/2 it is the time for a request to
+    /// come that holds.
     pub head_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
-    /// How long a request's body may be silent, and how long a client may take nothing of an answer.
+    /// How long a request's body may be silent before its answer begins, and how long a client may take nothing of what is
+    /// written to it.
     pub body_timeout: Duration,
     /// Requests at a time on one HTTP/2 connection.
     pub streams: u32,

@@ -98,8 +98,11 @@ impl Metrics {
         self.connections.add(change);
     }
 
-    pub(crate) fn record_refused(&self, limit: &str) {
-        self.refused.with_label_values(&[limit]).inc();
+    /// How many there were with this one.
+    pub(crate) fn record_refused(&self, limit: &str) -> u64 {
+        let refused = self.refused.with_label_values(&[limit]);
+        refused.inc();
+        refused.get()
     }
 
     pub(crate) fn record_api(&self, method: &str, path: &str, status: StatusCode, elapsed: Duration) {

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{Gateway, router};
-use admission::Admission;
+use admission::{Admission, Full};
 use worker::Accepted;
 
 pub(crate) use connection::{Caller, Client, end_stream_at, socket};
@@ -76,7 +76,7 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
     for hands in &hands {
         hands.worker.finish();
     }
-    shutdown.abort.run_until_cancelled(drain(&gateway, &tasks)).await;
+    shutdown.abort.run_until_cancelled(drain(&gateway, &hands, &tasks)).await;
     Ok(())
 }
 
@@ -101,7 +101,7 @@ fn hand_over(
 ) {
     let admitted = match admission.admit(peer.ip()) {
         Ok(admitted) => admitted,
-        Err(full) => return gateway.0.metrics.record_refused(full.name()),
+        Err(full) => return refuse(gateway, full, peer),
     };
     let (Some(hands), Ok(stream)) = (hands.iter().min_by_key(|hands| hands.worker.open()), stream.into_std())
     else {
@@ -111,12 +111,22 @@ fn hand_over(
     let _ = hands.sender.send(Accepted { stream, peer, place: hands.worker.place(admitted) });
 }
 
-/// Waits for the last connection, or while any invocation is under way; each has its deadline. Who sends half a request
-/// holds up nothing.
-async fn drain(gateway: &Gateway, tasks: &TaskTracker) {
+/// Tells of it now and then: a flood of refusals is no flood of lines.
+fn refuse(gateway: &Gateway, full: Full, peer: std::net::SocketAddr) {
+    let refused = gateway.0.metrics.record_refused(full.name());
+    if refused.is_power_of_two() {
+        let variable = full.variable();
+        tracing::warn!(%peer, refused, variable, "refused a connection: there are as many as there may be");
+    }
+}
+
+/// Waits for the last connection, or while any request is being answered or tunnel is open; each has its deadline. Who
+/// sends half a head holds up nothing.
+async fn drain(gateway: &Gateway, hands: &[Hands], tasks: &TaskTracker) {
     loop {
         let ended = timeout(IDLE_DRAIN, tasks.wait()).await.is_ok();
-        if ended || gateway.0.table.in_flight() == 0 {
+        let busy = hands.iter().any(|hands| hands.worker.is_busy());
+        if ended || !busy && gateway.0.table.in_flight() == 0 {
             return;
         }
     }

@@ -1,18 +1,18 @@
 //! One request: what is invalid is refused, invocations are answered here, everything else by the API.
 
-use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use axum::BoxError;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONNECTION, LOCATION};
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::SERVED_BY;
+use crate::fault::{Fault, Side};
 use crate::framing::{self, Fields};
 use crate::invoke::{self, Relayed, Upload, canonical_path};
 use crate::server::{Client, Turn};
@@ -25,15 +25,6 @@ pub(crate) enum Content {
     Relayed(Box<Relayed>),
     /// The API's.
     Api(axum::body::Body),
-}
-
-impl From<Cow<'static, str>> for Content {
-    fn from(text: Cow<'static, str>) -> Self {
-        Self::Text(match text {
-            Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
-            Cow::Owned(text) => Bytes::from(text),
-        })
-    }
 }
 
 /// An answer's body; the request is under way until it is dropped.
@@ -52,7 +43,7 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
     let (mut response, fatal) = match framing::check(&request, &gateway.config.limits) {
         // Boxed: it is handed on from step to step.
         Ok(fields) => (route(client, Box::new(request), fields).await, false),
-        Err(refusal) => (text(refusal.status, refusal.reason), true),
+        Err(fault) => (fault.into_response(), true),
     };
     let headers = response.headers_mut();
     headers.insert(SERVED, HeaderValue::from_static(SERVED_BY));
@@ -69,25 +60,21 @@ async fn route(client: &Client, request: Box<Request<Upload>>, fields: Fields) -
     match canonical_path(request.uri()) {
         Ok(None) => {}
         Ok(Some(location)) => {
-            let mut response = text(StatusCode::MOVED_PERMANENTLY, "");
+            let mut response = Response::new(Content::Text(Bytes::new()));
+            *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
             response.headers_mut().insert(LOCATION, location);
             return response;
         }
-        Err(invalid) => return text(StatusCode::BAD_REQUEST, invalid.to_string()),
+        Err(invalid) => {
+            let fault = Fault::new(Side::Client, StatusCode::BAD_REQUEST, "invalid path");
+            return fault.body(invalid.to_string()).into_response();
+        }
     }
     if request.uri().path().starts_with("/function/") {
         return invoke::invoke(client, request, fields).await;
     }
     // Kept apart, so that invocations are small.
     Box::pin(client.worker.answer(*request)).await.map(Content::Api)
-}
-
-fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Response<Content> {
-    let mut response = Response::new(body.into().into());
-    *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
-    response
 }
 
 impl Body for Answer {

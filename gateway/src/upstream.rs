@@ -76,6 +76,11 @@ impl Upstream {
         &self.replica
     }
 
+    /// Whether a lost request says that the connection was: one of many may have been ended alone.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.pools.iter().all(|pool| matches!(pool, Pool::Http1(_)))
+    }
+
     /// Whether it took connections when it was last tried.
     pub(crate) fn is_usable(&self) -> bool {
         !self.aside.load(Ordering::Relaxed)

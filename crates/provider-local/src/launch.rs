@@ -126,7 +126,8 @@ impl Launcher {
     /// How the function is invoked; its timeout, which everything about an invocation derives from, is always there.
     pub(crate) fn terms(&self, deployment: &FunctionDeployment) -> Terms {
         let terms = Terms::new(&deployment.timeout, &deployment.env_vars, &deployment.annotations);
-        Terms { timeout: terms.timeout.or(Some(self.config.upstream_timeout)), ..terms }
+        // Whatever was recorded before this was refused: our watchdog speaks HTTP/1.1.
+        Terms { timeout: terms.timeout.or(Some(self.config.upstream_timeout)), h2c: false, ..terms }
     }
 
     /// Starts the watchdog; the text of an error is for the function's user.

@@ -41,7 +41,8 @@ impl Call {
         // The caller left before there was an answer, unless one comes: nginx's status for it.
         let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
         let began_at = stamp.unix_milliseconds();
-        Self { worker, entry, started: Instant::now(), began_at, status, fault: None, access }
+        let fault = Some(Side::Client);
+        Self { worker, entry, started: Instant::now(), began_at, status, fault, access }
     }
 
     pub(super) fn started(&self) -> Instant {
@@ -54,7 +55,7 @@ impl Call {
 
     /// The replica's answer; it may say whose fault it is.
     pub(super) fn answered<B>(&mut self, response: &Response<B>) {
-        self.status = response.status();
+        (self.status, self.fault) = (response.status(), None);
         // Only failures have it.
         if self.status.as_u16() >= 400 {
             let fault = response.headers().get(faas_api::headers::FAULT);

@@ -60,7 +60,9 @@ pub(super) async fn forward(
                 spare
             }
             (Failure::Lost(_) | Failure::Broken(_), _) => {
-                upstream.set_aside(&entry.shared);
+                if upstream.is_exclusive() {
+                    upstream.set_aside(&entry.shared);
+                }
                 return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
             }
         };

@@ -56,6 +56,7 @@ pub(super) fn open(
     };
     let Forwarded { mut response, connection, in_flight } = forwarded;
     call.answered(&response);
+    client.watch.leave();
     let function = hyper::upgrade::on(&mut response);
     let mut answer = Response::new(Content::Text(bytes::Bytes::new()));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -15,8 +15,8 @@ pub(crate) struct Series {
     started: IntCounter,
     ended: IntCounterVec,
     seconds: HistogramVec,
-    /// As many as there were codes: few.
-    codes: Mutex<Vec<Code>>,
+    /// As many as there were codes: few. `None` once the function is gone, and nothing is to be made any more.
+    codes: Mutex<Option<Vec<Code>>>,
 }
 
 struct Code {
@@ -29,7 +29,7 @@ impl Series {
     pub(super) fn new(metrics: &Metrics, function: String) -> Self {
         let started = metrics.started.with_label_values(&[&function]);
         let (ended, seconds) = (metrics.ended.clone(), metrics.seconds.clone());
-        Self { function, started, ended, seconds, codes: Mutex::default() }
+        Self { function, started, ended, seconds, codes: Mutex::new(Some(Vec::new())) }
     }
 
     pub(crate) fn record_started(&self) {
@@ -38,6 +38,7 @@ impl Series {
 
     pub(crate) fn record_ended(&self, status: StatusCode, elapsed: Duration) {
         let mut codes = self.codes();
+        let Some(codes) = codes.as_mut() else { return };
         let known = codes.iter().position(|code| code.status == status);
         let index = known.unwrap_or_else(|| {
             let labels = [self.function.as_str(), status.as_str()];
@@ -56,14 +57,14 @@ impl Series {
         for side in Side::ALL {
             let _ = metrics.failures.remove_label_values(&[function, side.name()]);
         }
-        for code in self.codes().iter() {
+        for code in self.codes().take().into_iter().flatten() {
             let labels = [function, code.status.as_str()];
             let _ = self.ended.remove_label_values(&labels);
             let _ = self.seconds.remove_label_values(&labels);
         }
     }
 
-    fn codes(&self) -> MutexGuard<'_, Vec<Code>> {
+    fn codes(&self) -> MutexGuard<'_, Option<Vec<Code>>> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -35,6 +35,14 @@ pub(super) enum Full {
 }
 
 impl Full {
+    /// What raises the limit.
+    pub(super) fn variable(self) -> &'static str {
+        match self {
+            Self::Total => "max_connections",
+            Self::Client => "max_connections_per_client",
+        }
+    }
+
     /// As the metric's label says it.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -85,6 +85,7 @@ async fn begin(client: &Client, mut stream: Watched) -> std::io::Result<Begun> {
     };
     let limit = client.worker.gateway.0.config.limits.head_timeout;
     let stream = timeout(limit, tls.acceptor().accept(stream)).await??;
+    client.watch.is_ready();
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok(Begun::Tls(Box::new(stream), http2))
 }

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read, or holds no certificate or key.
-    #[error("failed to read {what} from {}: {source}", path.display())]
+    #[error("failed to read {what} from {}", path.display())]
     Read {
         /// The certificate chain or the key.
         what: &'static str,
@@ -34,7 +34,7 @@ pub enum Error {
         source: rustls::pki_types::pem::Error,
     },
     /// The key is not the certificate's, or of an unknown kind.
-    #[error("the certificate and its key cannot be used: {0}")]
+    #[error("the certificate and its key cannot be used")]
     Unusable(#[from] rustls::Error),
 }
 
@@ -78,15 +78,16 @@ impl Tls {
             if now == seen {
                 continue;
             }
+            seen = now;
             match read(&files) {
                 Ok(key) => {
                     self.current.0.store(Arc::new(key));
                     tracing::info!(certificate = %files.certificates.display(), "read the certificate again");
-                    seen = now;
                 }
                 // Perhaps one of the two is still being written.
                 Err(error) => {
-                    tracing::warn!(%error, "the certificate changed and cannot be used: the last one is");
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the certificate changed and cannot be used: the last one is");
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! A worker looks at all of its connections once a second. So a limit is kept to the second, and a request costs a few
 //! stores instead of a timer for each of its stages.
 //!
-//! Written by the connection's own task only; read by whoever looks.
+//! Written by the connection's own thread only; orders may come from others.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 /// A request is being answered.
 const BUSY: u8 = 2;
+/// It speaks HTTP no more.
+const LEFT: u8 = 3;
 
 /// What a connection is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +110,20 @@ impl Watch {
         Turn(Arc::clone(self))
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        self.phase.load(Relaxed) == BUSY
+    }
+
+    /// Nothing has come yet that counts: TLS is agreed on.
+    pub(super) fn is_ready(&self) {
+        self.enter(IDLE);
+    }
+
+    /// The connection is a tunnel's from now on, which has a deadline of its own.
+    pub(crate) fn leave(&self) {
+        self.enter(LEFT);
+    }
+
     /// Whether a request may be on its way that was sent before the client could know better: a client that connects
     /// does so for one. HTTP/2 can tell its clients what was not done.
     pub(super) fn awaits_request(&self) -> bool {
@@ -144,7 +160,11 @@ impl Watch {
     pub(super) fn judge(&self, limits: &Limits) -> Option<&'static str> {
         let past =
             |since: u32, limit: Duration| u64::from(self.clock.now().wrapping_sub(since)) > limit.as_secs();
-        let (stalled, since) = (self.stalled.load(Relaxed), self.since.load(Relaxed));
+        let (phase, since) = (self.phase.load(Relaxed), self.since.load(Relaxed));
+        if phase == LEFT {
+            return None;
+        }
+        let stalled = self.stalled.load(Relaxed);
         if stalled != 0 && past(stalled, limits.body_timeout) {
             return Some("the client takes nothing of its answer");
         }
@@ -153,7 +173,7 @@ impl Watch {
             return Some("a flood of frames");
         }
         self.noise.store(noise / 2, Relaxed);
-        match self.phase.load(Relaxed) {
+        match phase {
             IDLE if past(since, limits.idle_timeout) => Some("idle"),
             HEAD if past(since, limits.head_timeout) => Some("a request's head took too long"),
             _ => None,
@@ -204,7 +224,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let left = self.0.requests.load(Relaxed).saturating_sub(1);
         self.0.requests.store(left, Relaxed);
-        if left == 0 {
+        if left == 0 && self.0.phase.load(Relaxed) != LEFT {
             self.0.enter(IDLE);
         }
     }

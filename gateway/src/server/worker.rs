@@ -148,6 +148,11 @@ impl Worker {
         lock(&self.warm).retain(|upstream| upstream.upgrade().is_some_and(|upstream| upstream.cool(self)));
     }
 
+    /// Whether it is answering anything.
+    pub(super) fn is_busy(&self) -> bool {
+        lock(&self.connections).iter().filter_map(Weak::upgrade).any(|watch| watch.is_busy())
+    }
+
     /// Tells every connection to end what is under way and take nothing new.
     pub(super) fn finish(&self) {
         for watch in lock(&self.connections).iter().filter_map(Weak::upgrade) {

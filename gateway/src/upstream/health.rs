@@ -17,7 +17,7 @@ impl Upstream {
         if self.aside.swap(true, Ordering::AcqRel) {
             return;
         }
-        tracing::info!(replica = self.replica.name, "set aside: it takes no connections");
+        tracing::info!(replica = self.replica.name, "set aside: it refused a connection, or broke one");
         let (upstream, shared) = (Arc::downgrade(self), Arc::clone(shared));
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;

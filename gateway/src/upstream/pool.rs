@@ -54,7 +54,7 @@ impl Sender {
         }
     }
 
-    /// Whether a byte of an answer to the last request may have come.
+    /// Whether a byte of an answer to the last request may have come; among many nobody knows whose.
     pub(super) fn heard(&self) -> bool {
         match self {
             Self::Http1(exclusive) => exclusive.heard.load(Ordering::Relaxed),
@@ -71,7 +71,13 @@ impl Pool {
     /// The connection that was used last and takes a request now. One whose last request is still being sent, though
     /// its answer has ended, does not: nobody may have to wait for somebody else's upload.
     pub(super) fn take(&self, now: u32) -> Option<Sender> {
-        let Self::Http1(idle) = self else { return None };
+        let idle = match self {
+            Self::Http1(idle) => idle,
+            Self::Http2(shared) => {
+                let shared = shared.try_lock().ok()?;
+                return shared.as_ref().filter(|sender| !sender.is_closed()).cloned().map(Sender::Http2);
+            }
+        };
         let mut idle = lock(idle);
         let ready = idle.iter().rposition(|idle| idle.is_fresh(now) && idle.0.sender.is_ready())?;
         Some(Sender::Http1(idle.swap_remove(ready).0))

@@ -44,13 +44,14 @@ async fn serve(parts: Parts, interpreters: Interpreters) -> anyhow::Result<()> {
         .await
         .map_err(|error| failure(chain(&error)))?;
     let registry = Registry::new();
+    let scheme = if parts.gateway.tls.is_some() { "https" } else { "http" };
     let gateway = Gateway::new(parts.gateway, Arc::new(local.clone()), &registry, shutdown.clone())?;
     let address = parts.listener.local_addr()?;
     tracing::info!(gateway = %address, admin = %parts.admin.local_addr()?, "listening");
     let admin = role::serve_gateway_admin(parts.admin, registry, &gateway, &shutdown)?;
     let listener = role::from_std(parts.listener)?;
     admin.set_ready(true);
-    output::line(welcome(&parts.program, address, &parts.credentials))?;
+    output::line(welcome(&parts.program, scheme, address, &parts.credentials))?;
     let serving = tokio::spawn(gateway.run(listener));
     shutdown.drain.cancelled().await;
     tracing::info!("draining: a second signal ends at once");
@@ -88,10 +89,10 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn welcome(program: &str, address: SocketAddr, credentials: &Credentials) -> String {
+fn welcome(program: &str, scheme: &str, address: SocketAddr, credentials: &Credentials) -> String {
     let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
     let host = if address.is_ipv6() && !address.ip().is_unspecified() { format!("[{host}]") } else { host };
-    let url = format!("http://{host}:{}", address.port());
+    let url = format!("{scheme}://{host}:{}", address.port());
     let (user, file) = (&credentials.user, credentials.password_file.display());
     format!(
         "faas {} is ready.
