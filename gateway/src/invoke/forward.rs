@@ -1,6 +1,7 @@
 //! From a request to an answer's head: which replica gets it, and what happens when that one fails.
 
 use std::error::Error as _;
+use std::sync::atomic::Ordering;
 
 use axum::http::{Method, Request, Response, StatusCode};
 use faas_provider::InFlight;
@@ -39,9 +40,13 @@ pub(super) async fn forward(
     loop {
         let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
         let spare = (entry.upstreams.len() > 1 && repeatable(&request)).then(|| Box::new(spare(&request)));
+        let answered = request.body().answered();
         let sent = upstream.send(&client.worker, *request).await;
         let failure = match sent {
             Ok((response, connection)) => {
+                if let Some(answered) = answered {
+                    answered.store(true, Ordering::Relaxed);
+                }
                 gateway.0.metrics.record_first_byte(started.elapsed());
                 return Ok(Forwarded { response, connection, in_flight });
             }

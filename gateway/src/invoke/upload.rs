@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -31,7 +32,12 @@ pub(crate) struct Streamed {
     /// Made when the body is waited for the first time.
     silence: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    /// Both sides may think between what they say to each other, as in gRPC; the deadline holds.
+    answered: Answered,
 }
+
+/// Whether the answer to a request has begun.
+pub(super) type Answered = Arc<AtomicBool>;
 
 /// Nothing came for as long as a body may be silent.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +50,24 @@ impl Upload {
             return Self::Empty;
         }
         let watch = Arc::clone(watch);
-        Self::Streamed(Box::new(Streamed { body, watch, limit, silence: None, waiting: false }))
+        Self::Streamed(Box::new(Streamed {
+            body,
+            watch,
+            limit,
+            silence: None,
+            waiting: false,
+            answered: Answered::default(),
+        }))
+    }
+}
+
+impl Upload {
+    /// To be set once the answer has begun; `None` for a request without a body.
+    pub(super) fn answered(&self) -> Option<Answered> {
+        match self {
+            Self::Empty => None,
+            Self::Streamed(streamed) => Some(Arc::clone(&streamed.answered)),
+        }
     }
 }
 
@@ -61,6 +84,11 @@ impl Streamed {
             silence.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(silence.as_mut().poll(context));
+        if self.answered.load(Ordering::Relaxed) {
+            silence.as_mut().reset(Instant::now() + self.limit);
+            let _ = silence.as_mut().poll(context);
+            return Poll::Pending;
+        }
         Poll::Ready(Some(Err(Silent.into())))
     }
 }

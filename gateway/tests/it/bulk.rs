@@ -68,6 +68,7 @@ fn swallow_and_give(listener: TcpListener, bytes: usize) -> JoinHandle<()> {
         let mut head = Vec::new();
         let end = loop {
             let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "the end within a head");
             head.extend_from_slice(&piece[..count]);
             if let Some(at) = head.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
@@ -75,7 +76,9 @@ fn swallow_and_give(listener: TcpListener, bytes: usize) -> JoinHandle<()> {
         };
         let mut received = head.len() - end;
         while received < bytes {
-            received += stream.read(&mut piece).unwrap();
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "the end after {received} bytes");
+            received += count;
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
         let chunk = [format!("{PIECE:x}\r\n").as_bytes(), &piece, b"\r\n"].concat();

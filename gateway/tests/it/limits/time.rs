@@ -104,22 +104,22 @@ fn a_body_that_falls_silent_is_cut_off() {
 fn a_body_that_is_slow_but_never_silent_is_taken() {
     let (upstream, server) = impatient();
     let mut client = Client::new(&server);
-    client.send("POST /function/f HTTP/1.1\r\nHost: gateway\r\nContent-Length: 8\r\n\r\n");
-    for _ in 0..8 {
-        thread::sleep(PAUSE);
+    client.send("POST /function/f HTTP/1.1\r\nHost: gateway\r\nContent-Length: 40\r\n\r\n");
+    for _ in 0..40 {
+        thread::sleep(PAUSE / 4);
         client.send("a");
     }
     assert_eq!(client.answer().text(), "ok");
-    assert_eq!(upstream.request().body, b"aaaaaaaa");
+    assert_eq!(upstream.request().body, "a".repeat(40).as_bytes());
 }
 
 #[test]
 fn a_function_may_think_for_longer_than_a_client_may_be_silent() {
     let upstream = Upstream::scripted(|exchange| {
         exchange.read_all();
-        thread::sleep(8 * PAUSE);
+        thread::sleep(16 * PAUSE);
         exchange.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
-        thread::sleep(8 * PAUSE);
+        thread::sleep(16 * PAUSE);
         exchange.write("0\r\n\r\n");
     });
     let server = quick();
@@ -172,7 +172,7 @@ async fn a_body_of_http_2_that_falls_silent_is_cut_off_alone() {
 async fn a_stream_whose_function_thinks_is_not_idle() {
     let upstream = Upstream::scripted(|exchange| {
         exchange.read_all();
-        thread::sleep(8 * PAUSE);
+        thread::sleep(16 * PAUSE);
         exchange.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     });
     let server = quick();
@@ -194,7 +194,7 @@ fn an_upgraded_connection_may_be_silent() {
     let mut client = Client::new(&server);
     let answer = client.send(get("/function/f", &["Connection: Upgrade", "Upgrade: cow"])).head();
     assert_eq!(answer.status, 101);
-    thread::sleep(8 * PAUSE);
+    thread::sleep(16 * PAUSE);
     client.send("moo");
     assert_eq!(client.until_close(), b"moo");
 }
