@@ -28,10 +28,13 @@ impl Side {
     pub(crate) const ALL: [Self; 6] =
         [Self::Client, Self::Gateway, Self::Queue, Self::Watchdog, Self::Handler, Self::Platform];
 
-    /// Of a replica's answer that says so.
-    pub(crate) fn of(header: &str) -> Self {
-        let name = header.split(';').next().unwrap_or_default();
-        Self::ALL.into_iter().find(|side| side.name() == name).unwrap_or(Self::Platform)
+    /// Of an answer that says so. Only failures do.
+    pub(crate) fn of_answer<B>(response: &Response<B>) -> Option<Self> {
+        if response.status().as_u16() < 400 {
+            return None;
+        }
+        let name = response.headers().get(headers::FAULT)?.to_str().ok()?.split(';').next()?;
+        Some(Self::ALL.into_iter().find(|side| side.name() == name).unwrap_or(Self::Platform))
     }
 
     /// As the header and the metric's label write it.

@@ -5,7 +5,7 @@
 //! watchdog's answer to a timeout comes first. A request of which no byte reached a replica is tried on another; one
 //! that a replica may have begun only if it has no body, and doing it twice is doing it once.
 
-mod access;
+pub(crate) mod access;
 mod call;
 mod forward;
 pub(crate) mod headers;
@@ -46,19 +46,19 @@ pub(crate) async fn invoke(
     client: &Client,
     request: Box<Request<Upload>>,
     mut fields: Fields,
+    access: &mut Option<Box<Access>>,
 ) -> Response<Content> {
     let stamp = Stamp::new(fields.call_id.take());
     let content_type = fields.content_type.take();
-    let access = Access::of(client, &request, &stamp);
+    if let Some(access) = access {
+        access.call_id = Some(stamp.call_id().clone());
+    }
     let mut response = match resolve(client, &request).await {
         Ok((entry, uri)) => {
-            let call = Call::begin(client, Arc::clone(&entry), &stamp, access);
+            let call = Call::begin(client, Arc::clone(&entry), &stamp, access.take());
             run(client, call, &entry, uri, request, &fields, &stamp).await
         }
-        Err(fault) => {
-            Access::refused(access, &fault);
-            fault.into_response()
-        }
+        Err(fault) => fault.into_response(),
     };
     headers::to_caller(&mut response, stamp, content_type);
     response

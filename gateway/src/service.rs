@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use crate::SERVED_BY;
 use crate::fault::{Fault, Side};
 use crate::framing::{self, Fields};
+use crate::invoke::access::Access;
 use crate::invoke::{self, Relayed, Upload, canonical_path};
 use crate::server::{Client, Turn};
 
@@ -39,12 +40,17 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
     let limit = client.worker.gateway.0.config.limits.body_timeout;
     let request = request.map(|body| Upload::new(body, &client.watch, limit));
     let http1 = request.version() < Version::HTTP_2;
+    let mut access = Access::of(client, &request);
     let gateway = &client.worker.gateway.0;
     let (mut response, fatal) = match framing::check(&request, &gateway.config.limits) {
         // Boxed: it is handed on from step to step.
-        Ok(fields) => (route(client, Box::new(request), fields).await, false),
+        Ok(fields) => (route(client, Box::new(request), fields, &mut access).await, false),
         Err(fault) => (fault.into_response(), true),
     };
+    // An invocation took it, and writes it when its answer has ended.
+    if let Some(access) = access {
+        access.write(response.status(), Side::of_answer(&response));
+    }
     let headers = response.headers_mut();
     headers.insert(SERVED, HeaderValue::from_static(SERVED_BY));
     if http1 && (fatal || gateway.draining.load(Ordering::Relaxed)) {
@@ -55,7 +61,12 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
 
 const SERVED: HeaderName = HeaderName::from_static(faas_api::headers::SERVED_BY);
 
-async fn route(client: &Client, request: Box<Request<Upload>>, fields: Fields) -> Response<Content> {
+async fn route(
+    client: &Client,
+    request: Box<Request<Upload>>,
+    fields: Fields,
+    access: &mut Option<Box<Access>>,
+) -> Response<Content> {
     // Peers' clients rely on one form of each path, and traversal must not reach another function.
     match canonical_path(request.uri()) {
         Ok(None) => {}
@@ -71,7 +82,7 @@ async fn route(client: &Client, request: Box<Request<Upload>>, fields: Fields) -
         }
     }
     if request.uri().path().starts_with("/function/") {
-        return invoke::invoke(client, request, fields).await;
+        return invoke::invoke(client, request, fields, access).await;
     }
     // Kept apart, so that invocations are small.
     Box::pin(client.worker.answer(*request)).await.map(Content::Api)

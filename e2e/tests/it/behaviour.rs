@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use faas_testing::{Platform, wait_for};
+use faas_testing::{Options, Platform, wait_for};
 
 use crate::isolation::deploy;
 use crate::wire::{digest, package};
@@ -306,4 +306,26 @@ fn a_caller_that_leaves_ends_its_handler() {
     wait_for("the handler to run", || running().then_some(()));
     drop(stream);
     wait_for("the handler to be killed", || (!running()).then_some(()));
+}
+
+#[test]
+fn the_access_log_has_a_line_for_each_request_and_no_query() {
+    let variables = vec![("access_log".to_owned(), "true".to_owned())];
+    let platform = Platform::start_with(Options { variables });
+    deploy(&platform, "logged", "cat", "");
+    let http = platform.http();
+    let call_id = http.post("/function/logged/a?key=secret", b"x").header("x-call-id").to_owned();
+    assert_eq!(http.get("/function/absent").status, 404);
+    assert_eq!(http.get("/system/functions").status, 401);
+    let log = || std::fs::read_to_string(platform.folder.path().join("serve.log")).unwrap();
+    let line = |path: &str| log().lines().find(|line| line.contains(path)).map(str::to_owned);
+    let ours = wait_for("the invocation's line", || line("path=\"/function/logged/a\""));
+    for part in [call_id.as_str(), "method=POST", "status=200", "elapsed_ms=", "client=\"127.0.0.1:"] {
+        assert!(ours.contains(part), "{part}: {ours}");
+    }
+    let absent = wait_for("the refusal's line", || line("path=\"/function/absent\""));
+    assert!(absent.contains("status=404") && absent.contains("fault=\"client\""), "{absent}");
+    let api = wait_for("the API's line", || line("path=\"/system/functions\""));
+    assert!(api.contains("status=401") || api.contains("status=20"), "{api}");
+    assert!(!log().contains("key="));
 }

@@ -1,52 +1,48 @@
-//! The access log: one line for each invocation, where it is asked for. Neither headers nor bodies.
-
-use std::time::Duration;
+//! The access log: one line for each request, where it is asked for. Neither headers nor bodies.
 
 use axum::http::{HeaderValue, Method, Request, StatusCode};
+use tokio::time::Instant;
 
-use super::headers::Stamp;
-use crate::fault::{Fault, Side};
+use crate::fault::Side;
 use crate::server::Client;
 
-/// What is known when an invocation begins.
-pub(super) struct Access {
+/// What is known when a request comes.
+pub(crate) struct Access {
     client: HeaderValue,
-    call_id: HeaderValue,
+    /// Of an invocation.
+    pub(super) call_id: Option<HeaderValue>,
     method: Method,
     /// Without the query, which may hold secrets.
     path: String,
+    started: Instant,
 }
 
 impl Access {
     /// `None` unless the log is on.
-    pub(super) fn of<B>(client: &Client, request: &Request<B>, stamp: &Stamp) -> Option<Box<Self>> {
+    pub(crate) fn of<B>(client: &Client, request: &Request<B>) -> Option<Box<Self>> {
         client.worker.gateway.0.config.access_log.then(|| {
             Box::new(Self {
                 client: client.caller.address.clone(),
-                call_id: stamp.call_id().clone(),
+                call_id: None,
                 method: request.method().clone(),
                 path: request.uri().path().to_owned(),
+                started: Instant::now(),
             })
         })
     }
 
-    /// For an invocation that did not begin.
-    pub(super) fn refused(access: Option<Box<Self>>, fault: &Fault) {
-        if let Some(access) = access {
-            access.write(fault.status, Some(fault.side), Duration::ZERO);
-        }
-    }
-
-    pub(super) fn write(&self, status: StatusCode, fault: Option<Side>, elapsed: Duration) {
+    /// What became of it.
+    pub(crate) fn write(&self, status: StatusCode, fault: Option<Side>) {
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
         tracing::info!(
             target: "access",
-            client = self.client.to_str().unwrap_or_default(),
-            call_id = self.call_id.to_str().unwrap_or_default(),
+            client = text(&self.client),
+            call_id = self.call_id.as_ref().map(text),
             method = %self.method,
             path = self.path,
             status = status.as_u16(),
             fault = fault.map(Side::name),
-            elapsed_ms = elapsed.as_secs_f64() * 1e3,
+            elapsed_ms = self.started.elapsed().as_secs_f64() * 1e3,
         );
     }
 }

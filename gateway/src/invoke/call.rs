@@ -55,12 +55,7 @@ impl Call {
 
     /// The replica's answer; it may say whose fault it is.
     pub(super) fn answered<B>(&mut self, response: &Response<B>) {
-        (self.status, self.fault) = (response.status(), None);
-        // Only failures have it.
-        if self.status.as_u16() >= 400 {
-            let fault = response.headers().get(faas_api::headers::FAULT);
-            self.fault = fault.and_then(|value| value.to_str().ok()).map(Side::of);
-        }
+        (self.status, self.fault) = (response.status(), Side::of_answer(response));
     }
 
     /// The deadline passed within the answer's body.
@@ -89,7 +84,7 @@ impl Drop for Call {
             metrics.record_failure(&self.entry.function, side);
         }
         if let Some(access) = self.access.take() {
-            access.write(self.status, self.fault, elapsed);
+            access.write(self.status, self.fault);
         }
     }
 }
