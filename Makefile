@@ -58,13 +58,15 @@ soak: ## the crash test, and calls that leave nothing behind, for long
 
 FUZZ := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Ccodegen-units=1 -Cdebug-assertions=on
 FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := watchdog/frame watchdog/environ gateway/paths gateway/headers gateway/framing
 
-fuzz: ## feed the watchdog's parsers with what a stranger could send, FUZZ_SECONDS each
-	@cd watchdog/fuzz && for target in frame environ; do \
-		found="$(CARGO_TARGET_DIR)/fuzz/found/$$target" && mkdir -p "$$found" && \
-		RUSTFLAGS="$(FUZZ)" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/fuzz" $(CARGO) run --quiet --release --target $(TARGET) \
-			--bin $$target -- -max_total_time=$(FUZZ_SECONDS) -artifact_prefix="$$found-" -verbosity=0 -print_final_stats=1 \
-			"$$found" corpus/$$target || exit 1; \
+fuzz: ## feed what a stranger could send to the watchdog's and the gateway's parsers, FUZZ_SECONDS each
+	@for each in $(FUZZ_TARGETS); do \
+		crate=$${each%/*} target=$${each#*/} found="$(CARGO_TARGET_DIR)/fuzz/found/$$each" && mkdir -p "$$found" && \
+		(cd $$crate/fuzz && RUSTFLAGS="$(FUZZ)" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/fuzz" \
+			$(CARGO) run --quiet --release --target $(TARGET) --bin $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -artifact_prefix="$$found-" -verbosity=0 -print_final_stats=1 \
+			"$$found" corpus/$$target) || exit 1; \
 	done
 
 images: build ## the platform's images and the runtimes', as OCI archives in bin/images/

@@ -8,6 +8,8 @@
 pub(crate) mod access;
 mod call;
 mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub(crate) mod headers;
 mod path;
 mod relayed;

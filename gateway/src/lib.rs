@@ -32,6 +32,9 @@ use tokio::net::TcpListener;
 pub use auth::Credentials;
 pub use config::{Config, Limits, TlsFiles};
 use faas_daemon::Shutdown;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use invoke::fuzzing;
 pub use ip_range::IpRange;
 use metrics::Metrics;
 use server::Tls;

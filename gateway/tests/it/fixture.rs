@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) use answer::Answer;
-pub(crate) use canonical::Request;
+pub(crate) use canonical::{Request, find};
 pub(crate) use client::{Client, get, post, request};
 pub(crate) use gateway::{Server, terms};
 pub(crate) use upstream::{Exchange, Upstream};

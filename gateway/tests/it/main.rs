@@ -10,6 +10,7 @@ mod drain;
 mod fixture;
 mod forwarded;
 mod framing;
+mod fuzzing;
 mod h2spec;
 mod limits;
 mod paths;
