@@ -10,6 +10,10 @@ const MOST: usize = 4096;
 
 /// A request's target. One that is redirected is so once, to a path of this server; one that is not has no traversal,
 /// its function is the one whose name stands there, and that function sees what follows the name.
+///
+/// # Panics
+///
+/// When that does not hold.
 pub fn paths(bytes: &[u8]) {
     let Some(uri) = bytes.get(..bytes.len().min(MOST)).and_then(|bytes| Uri::try_from(bytes).ok()) else {
         return;

@@ -83,9 +83,9 @@ pub(super) fn read(mut bytes: &[u8]) -> Vec<Meant> {
 fn read_one(bytes: &[u8]) -> Option<(Meant, Option<&[u8]>)> {
     let (head, after) = Head::read(bytes)?;
     let framing = head.framing()?;
-    let (body, left) = body::read(&framing, after)?;
-    let goes_on =
-        left.is_some() && !head.ends() && !(framing.chunked && !head.all("content-length").is_empty());
+    let (body, left) = body::read(&framing, after);
+    let both_lengths = framing.chunked && !head.all("content-length").is_empty();
+    let goes_on = left.is_some() && !head.ends() && !both_lengths;
     let (chunked, whole) = (framing.chunked, left.is_some());
     let meant = Meant { method: head.method, target: head.target, chunked, body, whole };
     Some((meant, left.filter(|_| goes_on)))

@@ -1,6 +1,5 @@
 //! A gateway that lives on from input to input, and what each input is sent with.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -16,6 +15,7 @@ use prometheus::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::Conversation;
@@ -33,7 +33,7 @@ pub(super) struct Rig {
     address: SocketAddr,
     recorder: Recorder,
     /// Somebody else's connection to the same worker, so that its requests use the same connections to the function.
-    victim: RefCell<TcpStream>,
+    victim: Mutex<TcpStream>,
 }
 
 /// Nobody is believed, and nobody has the password.
@@ -66,7 +66,7 @@ impl Rig {
                 Gateway::new(config(), Arc::new(routes), &Registry::new(), Shutdown::default()).unwrap();
             tokio::spawn(recorder.clone().run(function));
             tokio::spawn(gateway.run(listener));
-            (address, RefCell::new(TcpStream::connect(address).await.unwrap()))
+            (address, Mutex::new(TcpStream::connect(address).await.unwrap()))
         });
         Self { runtime, address, recorder, victim }
     }
@@ -76,7 +76,7 @@ impl Rig {
         let sent = [bytes, LAST].concat();
         self.runtime.block_on(async {
             let client = within("the connection's end", converse(self.address, &sent)).await;
-            let status = within("the victim's answer", call(&mut self.victim.borrow_mut())).await;
+            let status = within("the victim's answer", call(&mut *self.victim.lock().await)).await;
             // Until every byte is read that is there.
             for _ in 0..3 {
                 tokio::task::yield_now().await;

@@ -3,13 +3,13 @@
 use super::{Framing, number};
 use crate::fixture::find;
 
-/// What there is of it, and what follows it if it has ended; `None` if a chunk is malformed from the start.
-pub(super) fn read<'a>(framing: &Framing, bytes: &'a [u8]) -> Option<(Vec<u8>, Option<&'a [u8]>)> {
+/// What there is of it, and what follows it if it has ended.
+pub(super) fn read<'a>(framing: &Framing, bytes: &'a [u8]) -> (Vec<u8>, Option<&'a [u8]>) {
     if framing.chunked {
-        return Some(read_chunks(bytes));
+        return read_chunks(bytes);
     }
     let (body, left) = bytes.split_at_checked(framing.length).unzip();
-    Some((body.unwrap_or(bytes).to_vec(), left))
+    (body.unwrap_or(bytes).to_vec(), left)
 }
 
 fn read_chunks(mut bytes: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
