@@ -104,6 +104,9 @@ fn check_host<B>(fields: &Fields, request: &Request<B>) -> Result<(), Fault> {
     if fields.hosts > 1 {
         return bad("Host: expected once");
     }
+    if request.uri().authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
+        return bad("the request's target: expected NAME or NAME:PORT for its host");
+    }
     let Some(host) = &fields.host else {
         return if request.version() == Version::HTTP_11 {
             bad("Host: expected in HTTP/1.1")

@@ -113,6 +113,7 @@ async fn run(
     let timeout = entry.route.terms.timeout.unwrap_or(config.upstream_timeout);
     let deadline = call.started() + timeout + GRACE;
     end_stream_at(deadline + GRACE);
+    client.watch.end_by(timeout + 2 * GRACE);
     let upgrades = fields.hop_by_hop.upgrade() && !entry.route.terms.h2c;
     let upgrade = if upgrades { Upgrade::wanted(&mut request) } else { None };
     headers::to_function(&mut request, fields, &client.caller, stamp);

@@ -22,12 +22,14 @@ mod table;
 mod upstream;
 mod wake;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use faas_provider::Provider;
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use auth::Credentials;
 pub use config::{Config, Limits, TlsFiles};
@@ -57,6 +59,8 @@ struct State {
     tls: Option<Tls>,
     /// Set when the drain begins.
     draining: AtomicBool,
+    /// The runtime that the gateway was run on, where a provider's tasks and connections belong.
+    main: OnceLock<Handle>,
 }
 
 /// Why a gateway cannot start.
@@ -83,13 +87,29 @@ impl Gateway {
         let metrics = Metrics::new(registry)?;
         provider.subscribe(Arc::clone(&table) as _);
         let draining = AtomicBool::new(false);
-        Ok(Self(Arc::new(State { config, provider, table, metrics, shutdown, tls, draining })))
+        Ok(Self(Arc::new(State {
+            config,
+            provider,
+            table,
+            metrics,
+            shutdown,
+            tls,
+            draining,
+            main: OnceLock::new(),
+        })))
     }
 
     /// Serves until told to drain, then until the last invocation has ended or the abort. The API runs on the runtime
     /// that this is called on, invocations on threads of their own; the error is that those cannot be started.
     pub async fn run(self, listener: TcpListener) -> std::io::Result<()> {
         server::run(listener, self).await
+    }
+
+    /// Does work of the provider's on the main runtime: what it starts must outlive the worker that asked for it. Dropping
+    /// the future cancels it; `None` if it panicked, or the runtime is ending.
+    async fn on_main<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let main = self.0.main.get_or_init(Handle::current);
+        AbortOnDropHandle::new(main.spawn(work)).await.ok()
     }
 
     /// The gauges that are computed from the route table, in Prometheus' text format, for a scrape.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{Gateway, router};
@@ -32,6 +32,8 @@ pub(crate) use worker::Worker;
 
 /// A drain waits this long for connections that are at no invocation.
 const IDLE_DRAIN: Duration = Duration::from_secs(1);
+/// Between two looks of a drain.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Out of descriptors, mostly: those in use will be closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -46,6 +48,7 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
     let following = gateway.0.tls.clone().zip(config.tls.clone()).map(|(tls, files)| tls.follow(files));
     let _following = following.map(|following| AbortOnDropHandle::new(tokio::spawn(following)));
     let api = router::build(gateway.clone());
+    gateway.0.main.get_or_init(tokio::runtime::Handle::current);
     let start = |index| {
         let worker = Worker::new(gateway.clone(), index, api.clone(), gateway.0.tls.clone(), tasks.clone());
         Ok(Hands { sender: worker.start()?, worker })
@@ -72,7 +75,6 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
         hand_over(stream, peer, &gateway, &admission, &hands);
     }
     drop(listener);
-    tasks.close();
     for hands in &hands {
         hands.worker.finish();
     }
@@ -123,11 +125,18 @@ fn refuse(gateway: &Gateway, full: Full, peer: std::net::SocketAddr) {
 /// Waits for the last connection, or while any request is being answered or tunnel is open; each has its deadline. Who
 /// sends half a head holds up nothing.
 async fn drain(gateway: &Gateway, hands: &[Hands], tasks: &TaskTracker) {
+    let mut quiet = Instant::now();
     loop {
-        let ended = timeout(IDLE_DRAIN, tasks.wait()).await.is_ok();
-        let busy = hands.iter().any(|hands| hands.worker.is_busy());
-        if ended || !busy && gateway.0.table.in_flight() == 0 {
+        let open = hands.iter().any(|hands| hands.worker.open() > 0);
+        if !open && tasks.is_empty() {
             return;
         }
+        if gateway.0.table.in_flight() > 0 || hands.iter().any(|hands| hands.worker.is_busy()) {
+            quiet = Instant::now();
+        }
+        if quiet.elapsed() >= IDLE_DRAIN {
+            return;
+        }
+        tokio::time::sleep(DRAIN_LOOK).await;
     }
 }

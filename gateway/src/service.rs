@@ -10,13 +10,14 @@ use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::SERVED_BY;
 use crate::fault::{Fault, Side};
 use crate::framing::{self, Fields};
 use crate::invoke::access::Access;
 use crate::invoke::{self, Relayed, Upload, canonical_path};
-use crate::server::{Client, Turn};
+use crate::server::{Client, Turn, end_stream_at};
 
 /// What the answer's body is made of.
 pub(crate) enum Content {
@@ -26,6 +27,17 @@ pub(crate) enum Content {
     Relayed(Box<Relayed>),
     /// The API's.
     Api(axum::body::Body),
+}
+
+impl Content {
+    /// In bytes, if it is known.
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Text(text) => Some(text.len() as u64),
+            Self::Relayed(body) => body.size_hint().exact(),
+            Self::Api(body) => body.size_hint().exact(),
+        }
+    }
 }
 
 /// An answer's body; the request is under way until it is dropped.
@@ -47,6 +59,10 @@ pub(crate) async fn answer(client: &Client, request: Request<Incoming>) -> Respo
         Ok(fields) => (route(client, Box::new(request), fields, &mut access).await, false),
         Err(fault) => (fault.into_response(), true),
     };
+    // A client of HTTP/2 may open no window; logs that are followed are as long as they are, and need credentials.
+    if !matches!(response.body(), Content::Relayed(_)) && response.body().length().is_some() {
+        end_stream_at(Instant::now() + limit);
+    }
     // An invocation took it, and writes it when its answer has ended.
     if let Some(access) = access {
         access.write(response.status(), Side::of_answer(&response));

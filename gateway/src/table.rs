@@ -131,7 +131,12 @@ impl RouteSink for RouteTable {
             for name in self.names(&function) {
                 self.replace(name, entry.as_ref());
             }
-            let Some(shared) = before.map(|before| Arc::clone(&before.shared)) else { continue };
+            let Some(before) = before else { continue };
+            let stays = |known: &Arc<Upstream>| {
+                entry.iter().any(|entry| entry.upstreams.iter().any(|upstream| Arc::ptr_eq(upstream, known)))
+            };
+            before.upstreams.iter().filter(|known| !stays(known)).for_each(|left| left.close());
+            let shared = Arc::clone(&before.shared);
             shared.changed.notify_waiters();
             if entry.is_none() {
                 removed.push((function, shared));
@@ -145,7 +150,7 @@ impl Entry {
     fn succeed(before: Option<&Self>, function: FunctionId, route: Route, workers: usize) -> Self {
         let upstream = |replica: &Arc<Replica>| {
             before
-                .and_then(|entry| entry.upstreams.iter().find(|known| Arc::ptr_eq(known.replica(), replica)))
+                .and_then(|entry| entry.upstreams.iter().find(|known| known.is(replica, route.terms.h2c)))
                 .map_or_else(
                     || Arc::new(Upstream::new(Arc::clone(replica), route.terms.h2c, workers)),
                     Arc::clone,

@@ -72,6 +72,16 @@ impl Upstream {
         Self { replica, aside: AtomicBool::new(false), pools }
     }
 
+    /// Whether it is this replica, spoken to so.
+    pub(crate) fn is(&self, replica: &Arc<Replica>, h2c: bool) -> bool {
+        Arc::ptr_eq(&self.replica, replica) && self.is_exclusive() != h2c
+    }
+
+    /// Closes what is idle, and what becomes so: the replica has left the table, and will stop.
+    pub(crate) fn close(&self) {
+        self.pools.iter().for_each(Pool::close);
+    }
+
     pub(crate) fn replica(&self) -> &Arc<Replica> {
         &self.replica
     }

@@ -77,7 +77,9 @@ async fn wake(gateway: &Gateway, function: &FunctionId, shared: &Shared) -> Resu
         return Ok(());
     }
     let _asking = Asking(shared);
-    gateway.0.provider.wake(function).await.map_err(|error| {
+    let (provider, asked) = (Arc::clone(&gateway.0.provider), function.clone());
+    let woken = gateway.on_main(async move { provider.wake(&asked).await }).await;
+    woken.unwrap_or_else(|| Err(ended("wake the function"))).map_err(|error| {
         if matches!(error, Error::FunctionNotFound(_)) {
             return not_found(function);
         }
@@ -93,7 +95,12 @@ async fn wake(gateway: &Gateway, function: &FunctionId, shared: &Shared) -> Resu
 /// A function that is not in the table: another gateway may have deployed it a moment ago. Asked once, for a bounded
 /// time. Silence of the provider is no 404; a provider that is asked too often may say nothing of a function that is there.
 pub(crate) async fn look_up(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
-    match timeout(LOOK_UP_TIMEOUT, gateway.0.provider.look_up(function)).await {
+    let (provider, asked) = (Arc::clone(&gateway.0.provider), function.clone());
+    let looking = gateway.on_main(async move { provider.look_up(&asked).await });
+    match timeout(LOOK_UP_TIMEOUT, looking)
+        .await
+        .map(|looked| looked.unwrap_or_else(|| Err(ended("look it up"))))
+    {
         Ok(Ok(())) => find(gateway, function),
         Ok(Err(error)) => {
             tracing::warn!(%function, error = &error as &dyn std::error::Error, "failed to look up");
@@ -101,6 +108,11 @@ pub(crate) async fn look_up(gateway: &Gateway, function: &FunctionId) -> Result<
         }
         Err(_) => Err(unknown(function)),
     }
+}
+
+/// The main runtime is ending, or the provider panicked.
+fn ended(what: &'static str) -> Error {
+    Error::Internal { what, source: "the provider did not come back".into() }
 }
 
 fn find(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
@@ -132,7 +144,7 @@ fn pick(entry: &Entry) -> Result<Option<Lease>, Fault> {
 /// The watchdog's own words for it.
 fn too_many(entry: &Entry) -> Fault {
     let each = entry.route.terms.max_inflight.map_or(0, NonZeroUsize::get);
-    let most = each * entry.upstreams.len();
+    let most = each.saturating_mul(entry.upstreams.len());
     let reason = "every replica has as many invocations as it takes";
     Fault::new(Side::Gateway, StatusCode::TOO_MANY_REQUESTS, reason)
         .body(format!("Concurrent request limit exceeded. Max concurrent requests: {most}\n"))

@@ -102,7 +102,7 @@ impl Replica {
         // Counted first and checked after, so that `retire` either is seen here or sees this one.
         let before = self.state.fetch_add(1, Ordering::AcqRel);
         // A retired one is past every limit.
-        (before < most.map_or(RETIRED, NonZeroUsize::get)).then_some(guard)
+        (before < most.map_or(RETIRED, |most| most.get().min(RETIRED))).then_some(guard)
     }
 
     /// Whether no new invocation may begin for ever.

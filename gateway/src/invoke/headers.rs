@@ -25,6 +25,8 @@ pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static(headers::FO
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 const PAGE_BYTES: usize = 4096;
+/// A longer one of a caller's is replaced: it is logged and echoed.
+const CALL_ID_BYTES: usize = 256;
 
 /// Meant for the next hop only (RFC 9110, 7.6.1, and the peers' list); the body's framing is each hop's own. `Trailer`,
 /// which the peers drop too, stays: without it trailers would not be sent on.
@@ -115,7 +117,7 @@ impl Stamp {
     /// With the caller's call id, or a new one.
     pub(super) fn new(call_id: Option<HeaderValue>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let call_id = call_id.unwrap_or_else(|| {
+        let call_id = call_id.filter(|call_id| call_id.len() <= CALL_ID_BYTES).unwrap_or_else(|| {
             let mut buffer = Uuid::encode_buffer();
             write(Uuid::new_v4().hyphenated().encode_lower(&mut buffer))
         });

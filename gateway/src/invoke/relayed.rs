@@ -14,6 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::call::Call;
 use crate::upstream::Connection;
 
+const PASSED: &str = "the function's timeout passed before its answer ended";
+
 /// Passes frames on as they come.
 pub(crate) struct Relayed {
     body: Incoming,
@@ -60,6 +62,11 @@ impl Body for Relayed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        // Before the body: one that always has more would never look at the clock.
+        if Instant::now() >= this.deadline {
+            this.call.cut_off();
+            return Poll::Ready(Some(Err(PASSED.into())));
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             this.ended = frame.is_none();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
@@ -67,7 +74,7 @@ impl Body for Relayed {
         let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep_until(this.deadline)));
         ready!(sleep.as_mut().poll(context));
         this.call.cut_off();
-        Poll::Ready(Some(Err("the function's timeout passed before its answer ended".into())))
+        Poll::Ready(Some(Err(PASSED.into())))
     }
 
     fn is_end_stream(&self) -> bool {

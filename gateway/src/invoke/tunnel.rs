@@ -32,14 +32,20 @@ impl Upgrade {
 }
 
 fn protocols(version: Version, headers: &HeaderMap) -> Option<&HeaderValue> {
-    let words = |value: &HeaderValue, word: &str| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
-    };
-    let asked = headers.get_all(CONNECTION).iter().any(|value| words(value, "upgrade"));
+    let asked = headers.get_all(CONNECTION).iter().any(|value| names(value, "upgrade"));
+    let protocols = only(headers).filter(|_| version == Version::HTTP_11 && asked)?;
+    // What is no text might be read by somebody as what it is not.
+    (protocols.to_str().is_ok() && !names(protocols, "h2c")).then_some(protocols)
+}
+
+fn only(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut all = headers.get_all(UPGRADE).iter();
-    let protocols = all.next().filter(|_| version == Version::HTTP_11 && asked && all.next().is_none())?;
-    (!words(protocols, "h2c")).then_some(protocols)
+    all.next().filter(|_| all.next().is_none())
+}
+
+/// Whether a list has this word.
+fn names(list: &HeaderValue, word: &str) -> bool {
+    list.to_str().unwrap_or_default().split(',').any(|part| part.trim().eq_ignore_ascii_case(word))
 }
 
 /// Answers 101 and passes bytes from then on. The call and the replica's place last as long.
@@ -50,7 +56,9 @@ pub(super) fn open(
     forwarded: Forwarded,
     deadline: Instant,
 ) -> Response<Content> {
-    let Some(upgrade) = upgrade else {
+    let chosen = only(forwarded.response.headers()).and_then(|chosen| chosen.to_str().ok());
+    let Some(upgrade) = upgrade.filter(|asked| chosen.is_some_and(|chosen| names(&asked.protocols, chosen)))
+    else {
         let reason = "the function changed the protocol, which nobody asked for";
         return call.failed(Fault::new(Side::Handler, StatusCode::BAD_GATEWAY, reason));
     };

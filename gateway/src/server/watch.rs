@@ -70,6 +70,9 @@ pub(crate) struct Watch {
     requests: AtomicUsize,
     /// Bytes that came since the last head or piece of a body.
     noise: AtomicUsize,
+    /// When the request has to be over, HTTP/1 only; 0 is never. A client that takes its answer slowly keeps its body from
+    /// being asked for more, and so from its deadline.
+    latest: AtomicU32,
     /// Since when the client takes nothing of what is written; 0 is not at all.
     stalled: AtomicU32,
     /// Frames that are no request do not begin one.
@@ -87,6 +90,7 @@ impl Watch {
             since: AtomicU32::new(clock.now()),
             requests: AtomicUsize::new(0),
             noise: AtomicUsize::new(0),
+            latest: AtomicU32::new(0),
             stalled: AtomicU32::new(0),
             http2: AtomicBool::new(false),
             used: AtomicBool::new(false),
@@ -110,8 +114,17 @@ impl Watch {
         Turn(Arc::clone(self))
     }
 
+    /// Whether it is answering, or has not written all of its answer.
     pub(super) fn is_busy(&self) -> bool {
-        self.phase.load(Relaxed) == BUSY
+        self.phase.load(Relaxed) == BUSY || self.stalled.load(Relaxed) != 0
+    }
+
+    /// The request that is under way has to be over by then.
+    pub(crate) fn end_by(&self, limit: Duration) {
+        if !self.http2.load(Relaxed) {
+            let seconds = u32::try_from(limit.as_secs() + 1).unwrap_or(u32::MAX);
+            self.latest.store(self.clock.now().saturating_add(seconds), Relaxed);
+        }
     }
 
     /// Nothing has come yet that counts: TLS is agreed on.
@@ -146,6 +159,10 @@ impl Watch {
     pub(super) fn written(&self, taken: bool) {
         if taken {
             self.stalled.store(0, Relaxed);
+            if self.phase.load(Relaxed) == IDLE {
+                // The last of an answer.
+                self.since.store(self.clock.now(), Relaxed);
+            }
         } else if self.stalled.load(Relaxed) == 0 {
             self.stalled.store(self.clock.now(), Relaxed);
         }
@@ -164,7 +181,7 @@ impl Watch {
         if phase == LEFT {
             return None;
         }
-        let stalled = self.stalled.load(Relaxed);
+        let (stalled, latest) = (self.stalled.load(Relaxed), self.latest.load(Relaxed));
         if stalled != 0 && past(stalled, limits.body_timeout) {
             return Some("the client takes nothing of its answer");
         }
@@ -174,6 +191,9 @@ impl Watch {
         }
         self.noise.store(noise / 2, Relaxed);
         match phase {
+            BUSY if latest != 0 && self.clock.now() > latest => {
+                Some("the client takes its answer too slowly")
+            }
             IDLE if past(since, limits.idle_timeout) => Some("idle"),
             HEAD if past(since, limits.head_timeout) => Some("a request's head took too long"),
             _ => None,
@@ -222,6 +242,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.0.latest.store(0, Relaxed);
         let left = self.0.requests.load(Relaxed).saturating_sub(1);
         self.0.requests.store(left, Relaxed);
         if left == 0 && self.0.phase.load(Relaxed) != LEFT {

@@ -6,15 +6,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::admission::Admitted;
@@ -35,13 +34,13 @@ pub(crate) struct Worker {
     /// Below `Config::workers`.
     pub(crate) index: usize,
     pub(crate) clock: Clock,
-    /// Everything that is no invocation, and where it runs: it may take long, and must not hold up invocations.
+    /// Everything that is no invocation. It runs on the main runtime: it may take long, and must not hold up invocations.
     api: Router,
-    main: Handle,
     pub(super) tls: Option<Tls>,
     /// Its connections, and what became of them; both are waited for by a drain.
     pub(crate) tasks: TaskTracker,
     open: AtomicUsize,
+    finishing: AtomicBool,
     connections: Mutex<Vec<Weak<Watch>>>,
     /// Replicas with idle connections of this worker.
     warm: Mutex<Vec<Weak<Upstream>>>,
@@ -68,7 +67,7 @@ impl Drop for Place {
 }
 
 impl Worker {
-    /// Must be called on the runtime that the API is to run on.
+    /// Not started yet.
     pub(super) fn new(
         gateway: Gateway,
         index: usize,
@@ -81,10 +80,10 @@ impl Worker {
             index,
             clock: Clock::default(),
             api,
-            main: Handle::current(),
             tls,
             tasks,
             open: AtomicUsize::new(0),
+            finishing: AtomicBool::new(false),
             connections: Mutex::default(),
             warm: Mutex::default(),
         })
@@ -118,6 +117,9 @@ impl Worker {
         let Ok(stream) = TcpStream::from_std(accepted.stream) else { return };
         let watch = Arc::new(Watch::new(self.clock.clone()));
         lock(&self.connections).push(Arc::downgrade(&watch));
+        if self.finishing.load(Ordering::Relaxed) {
+            watch.tell(Order::Finish);
+        }
         let stream = Watched::new(stream, Arc::clone(&watch), accepted.place);
         self.tasks.spawn(connection::serve(Arc::clone(self), stream, accepted.peer, watch));
     }
@@ -155,6 +157,7 @@ impl Worker {
 
     /// Tells every connection to end what is under way and take nothing new.
     pub(super) fn finish(&self) {
+        self.finishing.store(true, Ordering::Relaxed);
         for watch in lock(&self.connections).iter().filter_map(Weak::upgrade) {
             watch.tell(Order::Finish);
         }
@@ -168,10 +171,11 @@ impl Worker {
     /// Answers what is no invocation, on the main runtime.
     pub(crate) async fn answer(&self, request: axum::http::Request<Upload>) -> axum::response::Response {
         let answering = self.api.clone().oneshot(request.map(axum::body::Body::new));
-        match AbortOnDropHandle::new(self.main.spawn(answering)).await {
-            Ok(Ok(response)) => response,
+        match self.gateway.on_main(answering).await {
+            Some(Ok(response)) => response,
             // It panicked, or the main runtime is ending.
-            Err(_) => {
+            Some(Err(never)) => match never {},
+            None => {
                 let mut response = axum::response::Response::default();
                 *response.status_mut() = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
                 response

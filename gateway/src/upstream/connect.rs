@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use faas_provider::Address;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -20,6 +20,8 @@ use crate::metrics::Metrics;
 
 /// A replica whose machine is gone answers nothing; another may.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// HTTP/2: how long a connection is silent before it is asked whether it lives, and how long it has to say so.
+const PING: Duration = Duration::from_secs(10);
 /// A full backlog of a Unix socket refuses at once; it is tried again this much later.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
 
@@ -99,7 +101,10 @@ pub(super) async fn http2(
     metrics: &Metrics,
 ) -> Result<http2::SendRequest<Upload>, BoxError> {
     let stream = TokioIo::new(timed(address, metrics).await?);
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+    // A replica whose machine is gone says nothing, and many calls share the connection.
+    let mut client = http2::Builder::new(TokioExecutor::new());
+    client.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    let (sender, connection) = client.handshake(stream).await?;
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -13,10 +13,20 @@ use crate::server::Worker;
 
 /// HTTP/1.1: as many as there are requests. HTTP/2: one for all of them.
 pub(super) enum Pool {
-    /// Idle ones, the last used last.
-    Http1(Mutex<Vec<Idle>>),
+    Http1(Mutex<Kept>),
     /// Held while it is being made, so that it is made once.
     Http2(tokio::sync::Mutex<Option<http2::SendRequest<Upload>>>),
+}
+
+/// Idle connections of one worker.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// The last used last.
+    idle: Vec<Idle>,
+    /// Whether the worker looks at them.
+    warm: bool,
+    /// Whether none is to be kept any more.
+    closed: bool,
 }
 
 /// A connection, and since which second of the worker's it is idle.
@@ -71,36 +81,49 @@ impl Pool {
     /// The connection that was used last and takes a request now. One whose last request is still being sent, though
     /// its answer has ended, does not: nobody may have to wait for somebody else's upload.
     pub(super) fn take(&self, now: u32) -> Option<Sender> {
-        let idle = match self {
-            Self::Http1(idle) => idle,
+        let kept = match self {
+            Self::Http1(kept) => kept,
             Self::Http2(shared) => {
                 let shared = shared.try_lock().ok()?;
                 return shared.as_ref().filter(|sender| !sender.is_closed()).cloned().map(Sender::Http2);
             }
         };
-        let mut idle = lock(idle);
-        let ready = idle.iter().rposition(|idle| idle.is_fresh(now) && idle.0.sender.is_ready())?;
-        Some(Sender::Http1(idle.swap_remove(ready).0))
+        let mut kept = lock(kept);
+        let ready = kept.idle.iter().rposition(|idle| idle.is_fresh(now) && idle.0.sender.is_ready())?;
+        Some(Sender::Http1(kept.idle.swap_remove(ready).0))
     }
 
-    /// Takes a connection back; whether it is the only one.
+    /// Takes a connection back; whether the worker is to look at the pool from now on.
     pub(super) fn keep(&self, exclusive: Exclusive, now: u32) -> bool {
-        let Self::Http1(idle) = self else { return false };
-        let mut idle = lock(idle);
-        let first = idle.is_empty();
-        let kept = idle.len() < MOST_IDLE && !exclusive.sender.is_closed();
-        if kept {
-            idle.push(Idle(exclusive, now));
+        let Self::Http1(kept) = self else { return false };
+        let mut kept = lock(kept);
+        if kept.closed || kept.idle.len() >= MOST_IDLE || exclusive.sender.is_closed() {
+            return false;
         }
-        first && kept
+        kept.idle.push(Idle(exclusive, now));
+        !std::mem::replace(&mut kept.warm, true)
     }
 
     /// Closes what will not be used again; whether anything is left.
     pub(super) fn cool(&self, now: u32) -> bool {
-        let Self::Http1(idle) = self else { return false };
-        let mut idle = lock(idle);
-        idle.retain(|idle| idle.is_fresh(now));
-        !idle.is_empty()
+        let Self::Http1(kept) = self else { return false };
+        let mut kept = lock(kept);
+        kept.idle.retain(|idle| idle.is_fresh(now));
+        kept.warm = !kept.idle.is_empty();
+        kept.warm
+    }
+
+    /// Closes what is idle, and keeps nothing any more.
+    pub(super) fn close(&self) {
+        match self {
+            Self::Http1(kept) => {
+                let mut kept = lock(kept);
+                kept.closed = true;
+                kept.idle.clear();
+            }
+            // If it is being made, it ends with the pool.
+            Self::Http2(shared) => drop(shared.try_lock().map(|mut shared| shared.take())),
+        }
     }
 
     /// A new connection; with HTTP/2 the one there is, if it goes on.
@@ -114,6 +137,9 @@ impl Pool {
             }
             Self::Http2(shared) => {
                 let mut shared = shared.lock().await;
+                if !upstream.is_usable() {
+                    return Err("it was set aside meanwhile".into());
+                }
                 match &*shared {
                     Some(sender) if !sender.is_closed() => Ok(Sender::Http2(sender.clone())),
                     _ => {
@@ -126,6 +152,6 @@ impl Pool {
     }
 }
 
-fn lock(idle: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
