@@ -24,6 +24,8 @@ const ONE_HOP: [&str; 6] = [
 ];
 /// What the gateway itself says, whatever the caller did; each once.
 const OURS: [&str; 4] = ["host", names::CALL_ID, names::START_TIME, names::FORWARDED_HOST];
+/// Stays though `Connection` names it.
+const NEVER_ONE_HOP: [&str; 3] = ["host", names::FORWARDED_FOR, names::FORWARDED_HOST];
 const ADDRESS: &str = "192.0.2.1:9";
 
 /// What the first byte of an input chooses.
@@ -67,6 +69,7 @@ fn check_request(setting: &Setting, uri: Uri, given: &HeaderMap) {
     *request.method_mut() = Method::POST;
     *request.headers_mut() = given.clone();
     let Ok(mut fields) = framing::check(&request, &Limits::default()) else { return };
+    check_length(setting.version, given);
     let authority = request.uri().authority().map(ToString::to_string);
     let caller = Caller { address: HeaderValue::from_static(ADDRESS), trusted: setting.trusted };
     let stamp = Stamp::new(fields.call_id.take());
@@ -79,6 +82,16 @@ fn check_request(setting: &Setting, uri: Uri, given: &HeaderMap) {
     readdress(&mut request, Uri::from_static("/own?x"), setting.h2c, upgrade.as_ref());
     check_target(setting, &request);
     check_sent(setting.h2c, upgrade.is_some(), given, request.headers());
+}
+
+/// Told once, in a way that the version has.
+fn check_length(version: Version, given: &HeaderMap) {
+    let codings: Vec<_> = given.get_all(TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes).collect();
+    match (codings.as_slice(), given.get_all(CONTENT_LENGTH).iter().count()) {
+        ([], 0 | 1) => {}
+        ([coding], 0) if version == Version::HTTP_11 => assert!(coding.eq_ignore_ascii_case(b"chunked")),
+        _ => unreachable!("no length, or several: {given:?}"),
+    }
 }
 
 /// The target's, else the caller's own, else one of ours.
@@ -177,7 +190,7 @@ fn check_kept(given: &HeaderMap, sent: &HeaderMap, ours: &[&str]) {
         let dropped =
             ONE_HOP.contains(&name.as_str()) || named.iter().any(|word| word == name.as_str().as_bytes());
         let (before, after) = (given.get_all(name), sent.get_all(name));
-        if dropped && name != HOST {
+        if dropped && !NEVER_ONE_HOP.contains(&name.as_str()) {
             assert!(after.iter().next().is_none(), "{name} was for one hop: {sent:?}");
         } else {
             assert!(before.iter().eq(after.iter()), "{name}: {given:?} became {sent:?}");
