@@ -20,7 +20,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Method, Request, Response, StatusCode, Uri};
+use axum::http::header::TRANSFER_ENCODING;
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use faas_api::format_duration;
 use tokio::time::timeout_at;
 
@@ -118,6 +119,10 @@ async fn run(
     let upgrade = if upgrades { Upgrade::wanted(&mut request) } else { None };
     headers::to_function(&mut request, fields, &client.caller, stamp);
     headers::readdress(&mut request, uri, entry.route.terms.h2c, upgrade.as_ref());
+    if !entry.route.terms.h2c && request.body().is_of_unknown_length() {
+        // Else nothing would be sent of a GET's.
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let forwarding = pin!(forward(client, entry, call.started(), request, deadline));
     match timeout_at(deadline, forwarding).await {
         Ok(Ok(forwarded)) if forwarded.response.status() == StatusCode::SWITCHING_PROTOCOLS => {

@@ -62,6 +62,11 @@ impl Upload {
 }
 
 impl Upload {
+    /// Whether there is a body, and its head did not say how long it is.
+    pub(super) fn is_of_unknown_length(&self) -> bool {
+        !self.is_end_stream() && self.size_hint().exact().is_none()
+    }
+
     /// To be set once the answer has begun; `None` for a request without a body.
     pub(super) fn answered(&self) -> Option<Answered> {
         match self {

@@ -163,3 +163,15 @@ fn pipelined_requests_are_answered_in_their_order() {
         assert_eq!(client.answer().text(), expected);
     }
 }
+
+#[test]
+fn a_body_in_chunks_reaches_the_function_whatever_the_method() {
+    for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS"] {
+        let upstream = Upstream::start();
+        let server = Server::before(&upstream);
+        let head =
+            format!("{method} /function/f HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let answer = Client::new(&server).call(format!("{head}5\r\nhello\r\n0\r\n\r\n"));
+        assert_eq!((answer.status, upstream.request().body.as_slice()), (200, &b"hello"[..]), "{method}");
+    }
+}
