@@ -12,7 +12,6 @@ mod body;
 pub(super) struct Meant {
     method: String,
     target: String,
-    chunked: bool,
     body: Vec<u8>,
     whole: bool,
 }
@@ -77,8 +76,7 @@ fn read_one(bytes: &[u8]) -> Option<(Meant, Option<&[u8]>)> {
     let (body, left) = body::read(&framing, after);
     let both_lengths = framing.chunked && !head.all("content-length").is_empty();
     let goes_on = left.is_some() && !head.ends() && !both_lengths;
-    let (chunked, whole) = (framing.chunked, left.is_some());
-    let meant = Meant { method: head.method, target: head.target, chunked, body, whole };
+    let meant = Meant { method: head.method, target: head.target, body, whole: left.is_some() };
     Some((meant, left.filter(|_| goes_on)))
 }
 
