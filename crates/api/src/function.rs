@@ -136,12 +136,43 @@ pub struct Resources {
     /// Cores, such as `100m`.
     #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "null_as_default")]
     pub cpu: String,
+    /// Whole GPUs by NVIDIA.
+    #[serde(
+        rename = "nvidia.com/gpu",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_default"
+    )]
+    pub nvidia_gpu: String,
+    /// Whole GPUs by AMD.
+    #[serde(
+        rename = "amd.com/gpu",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_default"
+    )]
+    pub amd_gpu: String,
+    /// Whole GPUs by Intel.
+    #[serde(
+        rename = "intel.com/gpu",
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_as_default"
+    )]
+    pub intel_gpu: String,
 }
 
 impl Resources {
     /// Whether nothing is asked for, which is reported by leaving the whole object out.
     pub fn is_empty(&self) -> bool {
-        self.memory.is_empty() && self.cpu.is_empty()
+        self.memory.is_empty() && self.cpu.is_empty() && self.gpus().next().is_none()
+    }
+
+    /// The kinds of GPU asked for, and how many.
+    pub fn gpus(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("nvidia.com/gpu", self.nvidia_gpu.as_str()),
+            ("amd.com/gpu", &self.amd_gpu),
+            ("intel.com/gpu", &self.intel_gpu),
+        ];
+        all.into_iter().filter(|(_, number)| !number.is_empty())
     }
 }
 

@@ -21,3 +21,12 @@ pub const TIMEOUT: &str = "x-timeout";
 pub const FORWARDED_HOST: &str = "x-forwarded-host";
 /// The caller's address, with port.
 pub const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Where the answer of an asynchronous invocation is sent.
+pub const CALLBACK_URL: &str = "x-callback-url";
+/// Makes asynchronous invocations with the same value one.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// On an invocation that the queue's worker makes: it wants to know [`CAPACITY`]. Not passed on.
+pub const QUEUE: &str = "x-faas-queue";
+/// Invocations that a function's ready replicas take at a time, where it has a limit; from the gateway to the queue's
+/// worker.
+pub const CAPACITY: &str = "x-faas-capacity";

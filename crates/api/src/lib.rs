@@ -11,6 +11,8 @@ mod duration;
 mod function;
 pub mod headers;
 mod info;
+mod ip_range;
+mod job;
 pub mod labels;
 mod logs;
 mod name;
@@ -27,6 +29,11 @@ pub use function::{
     Condition, DeleteFunctionRequest, FunctionDeployment, FunctionStatus, Resources, ScaleRequest, Usage,
 };
 pub use info::{Info, ProviderInfo, Version};
+pub use ip_range::{InvalidIpRange, IpRange};
+pub use job::{
+    JobAttempt, JobCallback, JobCount, JobResult, JobShelf, JobState, JobStatus, PurgeRequest, QueueDepth,
+    RedriveRequest,
+};
 pub use logs::LogMessage;
 pub use name::{DEFAULT_NAMESPACE, FunctionId, FunctionName, InvalidName, Namespace, is_subdomain};
 pub use namespace::FunctionNamespace;

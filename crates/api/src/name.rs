@@ -101,8 +101,9 @@ impl Default for Namespace {
     }
 }
 
-/// A function among all: `NAME.NAMESPACE`, as metrics, logs and paths write it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A function among all: `NAME.NAMESPACE`, as metrics, logs, paths and jobs write it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct FunctionId {
     /// Where the name is unique.
     pub namespace: Namespace,
@@ -122,6 +123,21 @@ impl FunctionId {
             Some((name, namespace)) => Ok(Self::new(name.parse()?, namespace.parse()?)),
             None => Ok(Self::new(text.parse()?, default.clone())),
         }
+    }
+}
+
+impl TryFrom<String> for FunctionId {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        let (name, namespace) = text.rsplit_once('.').ok_or_else(|| InvalidName(text.clone()))?;
+        Ok(Self::new(name.parse()?, namespace.parse()?))
+    }
+}
+
+impl From<FunctionId> for String {
+    fn from(function: FunctionId) -> Self {
+        function.to_string()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::parse_duration;
@@ -9,8 +10,12 @@ use crate::parse_duration;
 /// On a function that speaks HTTP/2 without TLS; the value is `h2c`. What gRPC needs.
 const PROTOCOL: &str = "com.openfaas.protocol";
 
+/// How annotations begin that say how an asynchronous invocation is made, retried, called back and queued.
+const QUEUE: [&str; 4] =
+    ["com.openfaas.retry.", "com.openfaas.async.", "com.openfaas.callback.", "com.openfaas.queue"];
+
 /// How a function wants to be invoked. Settings that do not parse count as absent, as with the peers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
     /// How long one invocation may take: the function's timeout, else its watchdog's variables; never zero.
     pub timeout: Option<Duration>,
@@ -18,6 +23,9 @@ pub struct Terms {
     pub max_inflight: Option<NonZeroUsize>,
     /// Whether it speaks HTTP/2 with prior knowledge, rather than HTTP/1.1.
     pub h2c: bool,
+    /// Its annotations that are for the queue, as they are. `None` without any, as almost always: a table holds
+    /// thousands of these.
+    pub queue: Option<Arc<BTreeMap<String, String>>>,
 }
 
 impl Terms {
@@ -34,8 +42,16 @@ impl Terms {
             timeout: parsed.into_iter().find(|timeout| !timeout.is_zero()),
             max_inflight: variable("max_inflight").trim().parse().ok(),
             h2c: annotations.get(PROTOCOL).is_some_and(|protocol| protocol.trim() == "h2c"),
+            queue: for_queue(annotations),
         }
     }
+}
+
+fn for_queue(annotations: &BTreeMap<String, String>) -> Option<Arc<BTreeMap<String, String>>> {
+    let mut chosen = annotations.iter().filter(|(name, _)| QUEUE.iter().any(|begin| name.starts_with(begin)));
+    let first = chosen.next()?;
+    let own = |(name, value): (&String, &String)| (name.clone(), value.clone());
+    Some(Arc::new(std::iter::once(first).chain(chosen).map(own).collect()))
 }
 
 #[cfg(test)]
@@ -66,10 +82,19 @@ mod tests {
         };
         assert_eq!(
             terms("10", "h2c"),
-            Terms { timeout: None, max_inflight: NonZeroUsize::new(10), h2c: true }
+            Terms { max_inflight: NonZeroUsize::new(10), h2c: true, ..Terms::default() }
         );
         for (inflight, protocol) in [("0", "http"), ("-1", "H2"), ("", ""), ("ten", "grpc")] {
             assert_eq!(terms(inflight, protocol), Terms::default(), "{inflight} {protocol}");
         }
+    }
+
+    #[test]
+    fn the_queue_gets_its_own_annotations_and_no_others() {
+        let terms = |annotations: &[(&str, &str)]| Terms::new("", &map(&[]), &map(annotations));
+        let own = [("com.openfaas.retry.attempts", "3"), ("com.openfaas.queue", "slow")];
+        let all = [&own[..], &[("com.openfaas.protocol", "h2c"), ("topic", "x")]].concat();
+        assert_eq!(*terms(&all).queue.unwrap(), map(&own));
+        assert!(terms(&[("topic", "x")]).queue.is_none());
     }
 }
