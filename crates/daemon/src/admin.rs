@@ -3,8 +3,9 @@
 //!
 //! Bounded: five seconds for a request's head. Anything but GET and HEAD gets 405.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,13 +18,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// A client that sends no whole head in this time is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Text of a role's own: metrics that it computes from its state, or JSON.
-pub type Show = Arc<dyn Fn() -> String + Send + Sync>;
+/// Text of a role's own: metrics that it computes from its state, or JSON. It may have to ask for what it shows.
+pub type Show = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
+/// What `show` gives, whenever it is asked.
+pub fn show<F: Future<Output = String> + Send + 'static>(
+    show: impl Fn() -> F + Send + Sync + 'static,
+) -> Show {
+    Arc::new(move || Box::pin(show()))
+}
 
 /// What the admin listener shows. Cheap to clone.
 #[derive(Clone)]
@@ -74,9 +83,9 @@ impl Admin {
         }
     }
 
-    fn scrape(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let _scraping = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = (self.collect)().into_bytes();
+    async fn scrape(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let _scraping = self.scraping.lock().await;
+        let mut text = (self.collect)().await.into_bytes();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
@@ -86,7 +95,8 @@ impl Admin {
             .route("/healthz", get(async || "OK"))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics));
-        let json = |show: Show| get(async move || ([(header::CONTENT_TYPE, "application/json")], show()));
+        let json =
+            |show: Show| get(async move || ([(header::CONTENT_TYPE, "application/json")], show().await));
         let shown = self.shown.iter().cloned();
         shown.fold(router, |router, (path, show)| router.route(path, json(show))).with_state(self)
     }
@@ -101,7 +111,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    match admin.scrape() {
+    match admin.scrape().await {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

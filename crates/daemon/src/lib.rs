@@ -6,6 +6,6 @@ mod admin;
 mod logging;
 mod shutdown;
 
-pub use admin::{Admin, Show};
+pub use admin::{Admin, Show, show};
 pub use logging::init_logging;
 pub use shutdown::Shutdown;

@@ -6,13 +6,18 @@
 mod cluster;
 mod command;
 mod http;
+mod nats;
 mod platform;
+mod port;
 mod routes;
+pub mod strace;
 
 pub use cluster::{Cluster, Installation, TEST_IMAGE};
 pub use command::{Faas, Output};
 pub use http::{Answer, Http};
+pub use nats::Nats;
 pub use platform::{Options, Platform, binary};
+pub use port::Port;
 pub use routes::Routes;
 
 use std::time::{Duration, Instant};
@@ -27,4 +32,10 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "waited a minute for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Whether what a test needs has to be there.
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+pub fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| ci == "true")
 }
