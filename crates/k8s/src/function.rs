@@ -117,6 +117,27 @@ pub struct ResourceList {
     /// Bytes, such as `128Mi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
+    /// Whole GPUs by NVIDIA; a request must be the same as the limit.
+    #[serde(rename = "nvidia.com/gpu", default, skip_serializing_if = "Option::is_none")]
+    pub nvidia_gpu: Option<String>,
+    /// Whole GPUs by AMD; a request must be the same as the limit.
+    #[serde(rename = "amd.com/gpu", default, skip_serializing_if = "Option::is_none")]
+    pub amd_gpu: Option<String>,
+    /// Whole GPUs by Intel; a request must be the same as the limit.
+    #[serde(rename = "intel.com/gpu", default, skip_serializing_if = "Option::is_none")]
+    pub intel_gpu: Option<String>,
+}
+
+impl ResourceList {
+    /// The kinds of GPU asked for, and how many.
+    pub(crate) fn gpus(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("nvidia.com/gpu", &self.nvidia_gpu),
+            ("amd.com/gpu", &self.amd_gpu),
+            ("intel.com/gpu", &self.intel_gpu),
+        ];
+        all.into_iter().filter_map(|(name, number)| Some((name, number.as_deref()?)))
+    }
 }
 
 /// How far the number of replicas may go.

@@ -90,7 +90,7 @@ pub fn validate(function: &Function, secrets: &Secrets, defaults: &Defaults) -> 
         labels: check_labels(spec)?,
         node_selector: check_constraints(spec)?,
         limits: check_resources("limits", spec.limits.as_ref())?,
-        requests: check_resources("requests", spec.requests.as_ref())?,
+        requests: check_requests(spec)?,
         read_only_root_filesystem: spec.read_only_root_filesystem.unwrap_or_default(),
         secrets,
         pull_secrets,
@@ -153,7 +153,7 @@ fn environment(function: &Function) -> Result<BTreeMap<String, String>, Stalled>
         // Else it would be as long as the timeout. Routes forget a replica within a second.
         environment.entry("healthcheck_interval".into()).or_insert_with(|| "5s".into());
     }
-    if let Some(handler) = &spec.handler {
+    if let Some(handler) = spec.handler.as_ref().filter(|handler| !handler.is_empty()) {
         environment.insert("fprocess".into(), handler.clone());
     }
     environment.insert("OPENFAAS_NAME".into(), spec.name.clone());
@@ -259,7 +259,25 @@ fn check_resources(field: &str, list: Option<&ResourceList>) -> Result<BTreeMap<
         parse_bytes(memory).map_err(|error| refuse(&error))?;
         quantities.insert("memory".to_owned(), Quantity(memory.clone()));
     }
+    for (name, number) in list.gpus().filter(|(_, number)| !number.is_empty()) {
+        number.parse::<u32>().map_err(|_| refuse(&format!("{name}: {number:?} is not a whole number")))?;
+        quantities.insert(name.to_owned(), Quantity(number.to_owned()));
+    }
     Ok(quantities)
+}
+
+/// GPUs cannot be promised beyond what a replica may use: nodes give them out whole.
+fn check_requests(spec: &FunctionSpec) -> Result<BTreeMap<String, Quantity>, Stalled> {
+    let limits = check_resources("limits", spec.limits.as_ref())?;
+    let requests = check_resources("requests", spec.requests.as_ref())?;
+    let gpu = |name: &str| !["cpu", "memory"].contains(&name);
+    match requests.iter().find(|(name, number)| gpu(name) && limits.get(*name) != Some(number)) {
+        Some((name, _)) => {
+            let text = format!("spec.requests: {name} must be the same in spec.limits");
+            Err(Stalled::new("InvalidQuantity", text))
+        }
+        None => Ok(requests),
+    }
 }
 
 #[cfg(test)]

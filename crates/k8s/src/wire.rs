@@ -36,7 +36,13 @@ pub fn from_deployment(name: &FunctionName, deployment: FunctionDeployment) -> F
 
 fn resource_list(resources: Resources) -> Option<ResourceList> {
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
-    let list = ResourceList { cpu: text(resources.cpu), memory: text(resources.memory) };
+    let list = ResourceList {
+        cpu: text(resources.cpu),
+        memory: text(resources.memory),
+        nvidia_gpu: text(resources.nvidia_gpu),
+        amd_gpu: text(resources.amd_gpu),
+        intel_gpu: text(resources.intel_gpu),
+    };
     (list != ResourceList::default()).then_some(list)
 }
 
@@ -46,13 +52,14 @@ pub fn to_status(function: &Function) -> FunctionStatus {
     let spec = function.spec.clone();
     let mut labels = spec.labels.unwrap_or_default();
     labels.insert(labels::FUNCTION.to_owned(), name.clone());
+    let (env_process, env_vars) = process_apart(spec.handler, spec.environment);
     let seen = function.status.clone().unwrap_or_default();
     FunctionStatus {
         name: function.name_any(),
         image: spec.image.unwrap_or_default(),
         namespace: function.namespace().unwrap_or_default(),
-        env_process: spec.handler.unwrap_or_default(),
-        env_vars: spec.environment.unwrap_or_default(),
+        env_process,
+        env_vars,
         constraints: spec.constraints.unwrap_or_default(),
         secrets: spec.secrets.unwrap_or_default(),
         labels,
@@ -71,9 +78,27 @@ pub fn to_status(function: &Function) -> FunctionStatus {
     }
 }
 
+/// The command and the other variables: a manifest may say the command as a variable, which the peers report as
+/// `envProcess` alone. `handler` wins, as it does in the pod.
+fn process_apart(
+    handler: Option<String>,
+    environment: Option<BTreeMap<String, String>>,
+) -> (String, BTreeMap<String, String>) {
+    let mut variables = environment.unwrap_or_default();
+    let variable = variables.remove("fprocess");
+    let handler = handler.filter(|handler| !handler.is_empty());
+    (handler.or(variable).unwrap_or_default(), variables)
+}
+
 fn resources(list: Option<ResourceList>) -> Option<Resources> {
     let list = list.filter(|list| *list != ResourceList::default())?;
-    Some(Resources { cpu: list.cpu.unwrap_or_default(), memory: list.memory.unwrap_or_default() })
+    Some(Resources {
+        cpu: list.cpu.unwrap_or_default(),
+        memory: list.memory.unwrap_or_default(),
+        nvidia_gpu: list.nvidia_gpu.unwrap_or_default(),
+        amd_gpu: list.amd_gpu.unwrap_or_default(),
+        intel_gpu: list.intel_gpu.unwrap_or_default(),
+    })
 }
 
 fn condition(condition: k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> Condition {
@@ -123,7 +148,7 @@ mod tests {
     #[test]
     fn what_was_deployed_comes_back() {
         let json = r#"{"service":"f","image":"i:1","envProcess":"cat","envVars":{"a":"b"},"labels":{"l":"m"},
-            "annotations":{"n":"{\"x\":\n1}"},"constraints":["z=1","a=2"],"secrets":["z","a"],"limits":{"memory":"5Mi"},
+            "annotations":{"n":"{\"x\":\n1}"},"constraints":["z=1","a=2"],"secrets":["z","a"],"limits":{"memory":"5Mi","nvidia.com/gpu":"2"},
             "readOnlyRootFilesystem":true,"timeout":"7s"}"#;
         let deployment: FunctionDeployment = serde_json::from_str(json).unwrap();
         let spec = from_deployment(&"f".parse().unwrap(), deployment.clone());
@@ -135,6 +160,19 @@ mod tests {
         expected["replicas"] = 1.into();
         expected["createdAt"] = "1970-01-01T00:00:00Z".into();
         assert_eq!(serde_json::to_value(status).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_command_among_the_variables_is_reported_as_the_command() {
+        for (spec, expected) in [
+            (r#"{"name":"f","environment":{"fprocess":"env","a":"b"}}"#, "env"),
+            (r#"{"name":"f","handler":"cat","environment":{"fprocess":"env","a":"b"}}"#, "cat"),
+            (r#"{"name":"f","handler":"","environment":{"fprocess":"env","a":"b"}}"#, "env"),
+        ] {
+            let status = to_status(&Function::new("f", serde_json::from_str(spec).unwrap()));
+            assert_eq!(status.env_process, expected, "{spec}");
+            assert_eq!(status.env_vars, [("a".to_owned(), "b".to_owned())].into(), "{spec}");
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn forbidden(message: &str) -> String {
         return message.to_owned();
     }
     format!(
-        "{message}: grant it to the gateway's service account with a role, or install the chart with clusterRole=true for functions in other namespaces"
+        "{message}: grant it to that service account with a role, or install the chart with clusterRole=true for functions in other namespaces"
     )
 }
 

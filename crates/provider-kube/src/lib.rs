@@ -29,6 +29,7 @@ use faas_k8s::GATEWAY;
 use kube::api::PostParams;
 
 pub use provider::Kube;
+pub use secrets::secret_of;
 
 /// What the provider is told at start.
 #[derive(Debug, Clone)]

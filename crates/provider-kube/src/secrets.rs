@@ -1,13 +1,13 @@
 //! Secrets: Opaque, one key named as the secret, and a label that says whose they are. Those of others can be used by
 //! functions, and are neither listed nor changed.
 
-use faas_api::{Namespace, is_subdomain};
-use faas_k8s::labels;
+use faas_api::{FunctionId, Namespace, is_subdomain};
+use faas_k8s::{Function, labels};
 use faas_provider::Error;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Preconditions};
+use kube::{Client, ResourceExt as _};
 
 use crate::error::{Kind, call};
 use crate::{Kube, as_gateway};
@@ -79,6 +79,25 @@ impl Kube {
         let found = call("read the secret", self.namespaced::<Secret>(namespace).get_opt(name)).await?;
         found.filter(is_ours).ok_or_else(|| Error::SecretNotFound(name.to_owned()))
     }
+}
+
+/// A secret that the function is given: the key of that name, or the only one. `None` if there is none, or it is not the
+/// function's. Needs no provider, so that a role with fewer rights than the gateway can ask.
+pub async fn secret_of(client: &Client, function: &FunctionId, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    let namespace = function.namespace.as_str();
+    let functions = Api::<Function>::namespaced(client.clone(), namespace);
+    let found = call("look the function up", functions.get_opt(function.name.as_str())).await?;
+    let given = found.and_then(|found| found.spec.secrets).unwrap_or_default();
+    if !given.iter().any(|secret| secret == name) {
+        return Ok(None);
+    }
+    check_name(name)?;
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
+    let data = call("read the secret", secrets.get_opt(name)).await?.and_then(|secret| secret.data);
+    let value = data.and_then(|mut data| {
+        if data.len() == 1 { data.pop_first().map(|(_, value)| value) } else { data.remove(name) }
+    });
+    Ok(value.map(|value| value.0))
 }
 
 /// Names go into a path as they are.

@@ -225,6 +225,7 @@ impl Local {
                         a local replica speaks HTTP/1.1";
             return Err(Error::Invalid(text.into()));
         }
+        check_gpus(&deployment)?;
         let package = self.resolve(&function.namespace, &deployment).await?;
         let runtime = self.0.packages.open(&package)?.manifest.runtime;
         self.0.packages.interpreter(runtime)?;
@@ -274,4 +275,32 @@ fn parse(name: &str) -> Result<Namespace, Error> {
 fn check_replicas(replicas: u32) -> Result<(), Error> {
     let text = || format!("replicas: {replicas} is over the most that one machine runs, {MOST_REPLICAS}");
     (replicas <= MOST_REPLICAS).then_some(()).ok_or_else(|| Error::Invalid(text()))
+}
+
+/// Replicas are processes of this machine, which nothing divides GPUs among.
+fn check_gpus(deployment: &FunctionDeployment) -> Result<(), Error> {
+    let mut asked = [&deployment.limits, &deployment.requests].into_iter().flatten();
+    match asked.find_map(|resources| resources.gpus().next()) {
+        Some((name, _)) => {
+            let text = format!("failed create Deployment spec: {name} needs a provider that gives out GPUs");
+            Err(Error::Invalid(text))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_refused_and_not_dropped() {
+        let asking = |resources: &str| {
+            let json = format!(r#"{{"service":"f","image":"i","limits":{resources}}}"#);
+            check_gpus(&serde_json::from_str(&json).unwrap())
+        };
+        let refused = asking(r#"{"memory":"1Mi","nvidia.com/gpu":"1"}"#).unwrap_err();
+        assert!(matches!(&refused, Error::Invalid(text) if text.contains("nvidia.com/gpu")), "{refused}");
+        assert!(asking(r#"{"memory":"1Mi","nvidia.com/gpu":""}"#).is_ok());
+    }
 }

@@ -86,6 +86,16 @@ pub(crate) struct Inner {
 }
 
 impl Local {
+    /// A secret that the function is given; `None` if there is none of that name, or it is not the function's.
+    pub async fn secret_of(&self, function: &FunctionId, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let status = self.get(function, false).await?;
+        if !status.secrets.iter().any(|secret| secret == name) {
+            return Ok(None);
+        }
+        let (namespace, name) = (function.namespace.clone(), name.to_owned());
+        self.0.database.call("read a secret", move |store| store.secret(&namespace, &name)).await
+    }
+
     /// Opens the data directory and starts every function in it. Its lock is the caller's. The spawner is the process's
     /// only one and kills orphans; the interpreters were found before it was started.
     pub async fn start(

@@ -52,6 +52,12 @@ fn what_cannot_run_is_told_with_the_field_and_what_was_expected() {
     refused(json!({ "image": null, "package": "sha256:0" }), "PackageUnsupported", "give an image");
     refused(json!({ "limits": { "cpu": "1x" } }), "InvalidQuantity", "spec.limits: \"1x\"");
     refused(json!({ "requests": { "memory": "5MB" } }), "InvalidQuantity", "spec.requests: \"5MB\"");
+    refused(json!({ "limits": { "nvidia.com/gpu": "0.5" } }), "InvalidQuantity", "nvidia.com/gpu: \"0.5\"");
+    refused(
+        json!({ "requests": { "amd.com/gpu": "1" } }),
+        "InvalidQuantity",
+        "must be the same in spec.limits",
+    );
     refused(json!({ "constraints": ["zone"] }), "InvalidConstraint", "expected key=value");
     refused(json!({ "labels": { "a": "b c" } }), "InvalidLabel", "\"b c\"");
     refused(json!({ "environment": { "A=B": "" } }), "InvalidEnvironment", "A=B");
@@ -134,4 +140,21 @@ fn constraints_take_both_spellings() {
         serde_json::to_value(valid.node_selector).unwrap(),
         json!({ "zone": "a", "node-role/x": "b" })
     );
+}
+
+#[test]
+fn gpus_reach_the_pod() {
+    let gpus = json!({ "nvidia.com/gpu": "2", "amd.com/gpu": "1", "intel.com/gpu": "", "cpu": "1" });
+    let function = valid(json!({ "limits": gpus, "requests": { "nvidia.com/gpu": "2" } }));
+    let quantity = |text: &str| Quantity(text.to_owned());
+    let limits = [("amd.com/gpu", "1"), ("cpu", "1"), ("nvidia.com/gpu", "2")];
+    let limits = limits.map(|(name, number)| (name.to_owned(), quantity(number)));
+    assert_eq!(function.limits, limits.into());
+    assert_eq!(function.requests, [("nvidia.com/gpu".to_owned(), quantity("2"))].into());
+}
+
+#[test]
+fn an_empty_handler_is_none() {
+    let function = valid(json!({ "handler": "", "environment": { "fprocess": "cat" } }));
+    assert_eq!(function.environment["fprocess"], "cat");
 }

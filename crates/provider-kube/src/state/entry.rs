@@ -81,7 +81,7 @@ impl Entry {
         Some(Route {
             replicas,
             wanted: function.wanted,
-            terms: function.terms,
+            terms: function.terms.clone(),
             scaling: function.scaling.clone(),
             failure,
         })

@@ -158,6 +158,43 @@ async fn a_secret_of_somebody_else_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_callback_is_signed_with_a_secret_of_the_function_alone() {
+    let Some(world) = World::start().await else { return };
+    let (namespace, kube, secrets) = (Namespace::default(), &world.kube, world.api::<Secret>());
+    for name in ["mine", "others"] {
+        let _ = secrets.delete(name, &kube::api::DeleteParams::default()).await;
+        kube.create_secret(&namespace, name, b"k3y\n".to_vec()).await.unwrap();
+    }
+    let given = vec!["mine".into(), "hand-made".into(), "gone".into()];
+    for name in ["hand-made", "gone"] {
+        let _ = secrets.delete(name, &kube::api::DeleteParams::default()).await;
+        let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
+        let data =
+            ["hand-made", "another"].map(|key| (key.to_owned(), k8s_openapi::ByteString(b"two".into())));
+        let secret = Secret { metadata, data: Some(data.into()), ..Secret::default() };
+        secrets.create(&PostParams::default(), &secret).await.unwrap();
+    }
+    kube.deploy(&function("echo"), FunctionDeployment { secrets: given, ..echo(&world).await })
+        .await
+        .unwrap();
+    secrets.delete("gone", &kube::api::DeleteParams::default()).await.unwrap();
+    for (of, name, key) in [
+        ("echo", "mine", Some(&b"k3y\n"[..])),
+        ("echo", "hand-made", Some(b"two")),
+        ("echo", "gone", None),
+        ("echo", "others", None),
+        ("echo", "../mine", None),
+        ("no-such", "mine", None),
+    ] {
+        let found = faas_provider_kube::secret_of(&world.client, &function(of), name).await.unwrap();
+        assert_eq!(found.as_deref(), key, "{of} {name}");
+    }
+    for name in ["mine", "others", "hand-made"] {
+        secrets.delete(name, &kube::api::DeleteParams::default()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn with_rights_in_one_namespace_there_is_one() {
     let Some(world) = World::start().await else { return };
     let kube = Kube::start(world.client.clone(), config(false));

@@ -46,7 +46,7 @@ pub async fn a_status_says_what_was_deployed(harness: &dyn Harness) {
     sent.labels = map(&[("team", "blue")]);
     sent.annotations = map(&[("note", "{\"a\":\n 1}")]);
     sent.secrets = vec!["zeta".into(), "alpha".into()];
-    sent.limits = Some(Resources { memory: "128Mi".into(), cpu: String::new() });
+    sent.limits = Some(Resources { memory: "128Mi".into(), ..Resources::default() });
     sent.timeout = "7s".into();
     world.provider.deploy(&full, sent.clone()).await.expect("it deploys");
     let status = world.provider.get(&full, false).await.expect("it is there");
