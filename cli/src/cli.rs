@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "kubernetes")]
 use crate::commands::kubernetes;
 use crate::commands::{
-    build, completion, deploy, describe, invoke, list, login, logout, logs, namespace, new, push, ready,
-    remove, secret, serve, store, template, up, version,
+    build, completion, deploy, describe, invoke, list, login, logout, logs, namespace, new, push, queue,
+    ready, remove, secret, serve, store, template, up, version,
 };
 use crate::env::Env;
 use crate::failure::failure;
@@ -59,6 +59,9 @@ enum Command {
     Invoke(invoke::InvokeArgs),
     /// Show a function's logs
     Logs(logs::LogsArgs),
+    /// Follow and steer asynchronous invocations
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Log in to a gateway
     Login(login::LoginArgs),
     /// Log out of a gateway
@@ -92,6 +95,9 @@ enum Command {
     /// Run the operator of an installation on Kubernetes
     #[cfg(feature = "kubernetes")]
     Operator(kubernetes::operator::OperatorArgs),
+    /// Run a worker of an installation's queue, which makes asynchronous invocations
+    #[cfg(feature = "kubernetes")]
+    QueueWorker(kubernetes::queue_worker::QueueWorkerArgs),
 }
 
 /// Parses the command line and runs its command.
@@ -136,6 +142,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Describe(args) => describe::run(&args, context),
         Command::Invoke(args) => invoke::run(&args, context),
         Command::Logs(args) => logs::run(&args, context),
+        Command::Queue(command) => queue::run(&command, context),
         Command::Login(args) => login::run(&args, context),
         Command::Logout(args) => logout::run(&args, context),
         Command::Secret(command) => secret::run(&command, context),
@@ -151,6 +158,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Gateway(args) => kubernetes::gateway::run(&args, context),
         #[cfg(feature = "kubernetes")]
         Command::Operator(args) => kubernetes::operator::run(&args, context),
+        #[cfg(feature = "kubernetes")]
+        Command::QueueWorker(args) => kubernetes::queue_worker::run(&args, context),
     }
 }
 

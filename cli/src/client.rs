@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::http::{self, Method, StatusCode, header};
+use ureq::http::{self, HeaderMap, Method, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody};
 
@@ -140,10 +140,16 @@ impl<'a> Request<'a> {
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: StatusCode,
+    headers: HeaderMap,
     body: Body,
 }
 
 impl Answer {
+    /// A header's value, if it is there and text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The whole body as text. What cannot be read is cut off: a status says more than a broken body.
     pub(crate) fn text(&mut self) -> String {
         let bytes = self.body.with_config().limit(LARGEST_ANSWER).read_to_vec().unwrap_or_default();
@@ -216,7 +222,7 @@ impl Client {
             None => self.run(builder.body(()), timeout),
         };
         let (parts, body) = response?.into_parts();
-        Ok(Answer { status: parts.status, body })
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
     fn run<S: AsSendBody>(
@@ -301,7 +307,7 @@ impl Client {
                 self.program
             )),
         };
-        failure.of_gateway()
+        failure.of_gateway().for_good()
     }
 
     fn transport_error(&self, error: ureq::Error) -> anyhow::Error {

@@ -26,6 +26,7 @@ pub(crate) mod logs;
 pub(crate) mod namespace;
 pub(crate) mod new;
 pub(crate) mod push;
+pub(crate) mod queue;
 pub(crate) mod ready;
 pub(crate) mod remove;
 pub(crate) mod secret;

@@ -49,9 +49,12 @@ pub(crate) struct DeploymentFlags {
 impl DeploymentFlags {
     /// Limits and requests as flags give them, for a function without a stack file.
     pub(crate) fn resources(&self) -> (Resources, Resources) {
-        let limits = Resources { memory: self.memory_limit.clone(), cpu: self.cpu_limit.clone() };
-        let requests = Resources { memory: self.memory_request.clone(), cpu: self.cpu_request.clone() };
-        (limits, requests)
+        let resources = |memory: &str, cpu: &str| Resources {
+            memory: memory.to_owned(),
+            cpu: cpu.to_owned(),
+            ..Resources::default()
+        };
+        (resources(&self.memory_limit, &self.cpu_limit), resources(&self.memory_request, &self.cpu_request))
     }
 }
 

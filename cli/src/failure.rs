@@ -8,11 +8,12 @@ pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     is_gateways: bool,
+    is_final: bool,
 }
 
 /// A failure with this message.
 pub(crate) fn failure(message: impl Into<String>) -> Failure {
-    Failure { message: message.into(), hint: None, is_gateways: false }
+    Failure { message: message.into(), hint: None, is_gateways: false, is_final: false }
 }
 
 impl Failure {
@@ -31,6 +32,17 @@ impl Failure {
     /// Whether any other request would fail like this one.
     pub(crate) fn is_gateways(&self) -> bool {
         self.is_gateways
+    }
+
+    /// Marks it as one that the same request would meet again.
+    pub(crate) fn for_good(mut self) -> Self {
+        self.is_final = true;
+        self
+    }
+
+    /// Whether the same request would meet it again.
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_final
     }
 
     /// What to do, if anything is known.

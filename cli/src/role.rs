@@ -1,10 +1,10 @@
 //! What the long-running commands have in common: flags, logs, the admin listener, and the peers' variables.
 
 pub(crate) mod gateway;
+pub(crate) mod queue;
 pub(crate) mod variables;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -82,8 +82,16 @@ pub(crate) fn serve_gateway_admin(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Admin> {
     let (collecting, showing) = (gateway.clone(), gateway.clone());
-    let admin = Admin::new(registry, Arc::new(move || collecting.collect()));
-    serve_admin(admin.show("/load", Arc::new(move || showing.load())), listener, shutdown)
+    let collect = move || {
+        let gateway = collecting.clone();
+        async move { gateway.collect().await }
+    };
+    let load = move || {
+        let gateway = showing.clone();
+        async move { gateway.load().await }
+    };
+    let admin = Admin::new(registry, faas_daemon::show(collect));
+    serve_admin(admin.show("/load", faas_daemon::show(load)), listener, shutdown)
 }
 
 /// Serves the admin endpoints until the process ends.

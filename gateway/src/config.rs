@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use faas_api::{Namespace, Version};
+use faas_queue::OwnGateway;
 
 use crate::{Credentials, IpRange};
 
@@ -25,6 +26,11 @@ pub struct Config {
     pub version: Version,
     /// Threads that serve connections, each with its own runtime and its own connections to replicas.
     pub workers: NonZeroUsize,
+    /// The names of the platform's own gateway, of which callbacks may invoke functions and nothing else.
+    pub own_gateway: OwnGateway,
+    /// Whether an asynchronous invocation of an unknown function gets 404; else it gets 202, as with the peers, and its
+    /// job comes to nothing.
+    pub async_check_function: bool,
     /// What a client may take.
     pub limits: Limits,
     /// Clients whose `X-Forwarded-For` and `X-Forwarded-Host` are believed; those of all others are replaced. `None`
@@ -36,6 +42,28 @@ pub struct Config {
     pub access_log: bool,
     /// How long a drain goes on accepting connections, telling every client to come back on a new one.
     pub drain_notice: Duration,
+}
+
+/// What a user gets who configures nothing, of a version that says nothing.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::default(),
+            credentials: None,
+            upstream_timeout: Duration::from_mins(1),
+            most_waiting: 1024,
+            scale_from_zero: true,
+            version: Version::default(),
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            own_gateway: OwnGateway::default(),
+            async_check_function: false,
+            limits: Limits::default(),
+            trusted_proxies: None,
+            tls: None,
+            access_log: false,
+            drain_notice: Duration::ZERO,
+        }
+    }
 }
 
 /// What a client may take before it is refused or cut off.
@@ -59,6 +87,11 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Requests at a time on one HTTP/2 connection.
     pub streams: u32,
+    /// Bytes of an asynchronous invocation's body; 413 past it.
+    pub async_body_bytes: u64,
+    /// Bytes that bodies of asynchronous invocations take in memory until they are on disk, all of them together; 503
+    /// past it.
+    pub async_memory_bytes: usize,
 }
 
 impl Default for Limits {
@@ -72,6 +105,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_mins(1),
             streams: 128,
+            async_body_bytes: 256 << 20,
+            async_memory_bytes: 64 << 20,
         }
     }
 }

@@ -6,21 +6,23 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Versi
 
 use crate::Limits;
 use crate::fault::{Fault, Side};
-use crate::invoke::headers::{CALL_ID, FORWARDED_FOR, FORWARDED_HOST, HopByHop};
+use crate::invoke::headers::{CALL_ID, FORWARDED_FOR, FORWARDED_HOST, HopByHop, QUEUE};
 
 /// What one look at a request's fields finds. (Measured: looking each of them up in the map took 5 % of a request.)
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     pub(crate) host: Option<HeaderValue>,
-    pub(crate) call_id: Option<HeaderValue>,
     pub(crate) content_type: Option<HeaderValue>,
     hosts: u8,
     codings: u8,
     lengths: u8,
     pub(crate) hop_by_hop: HopByHop,
     pub(crate) cookies: u8,
+    pub(crate) call_ids: u8,
     pub(crate) forwarded_for: bool,
     pub(crate) forwarded_host: bool,
+    /// It comes from the queue's worker.
+    pub(crate) queue: bool,
 }
 
 impl Fields {
@@ -34,7 +36,7 @@ impl Fields {
                 // The first, if a caller sends several.
                 fields.content_type.get_or_insert_with(|| value.clone());
             } else if name == CALL_ID {
-                fields.call_id.get_or_insert_with(|| value.clone());
+                fields.call_ids = fields.call_ids.saturating_add(1);
             } else if name == CONTENT_LENGTH {
                 fields.lengths = fields.lengths.saturating_add(1);
             } else if name == COOKIE {
@@ -44,6 +46,7 @@ impl Fields {
             } else {
                 fields.forwarded_for |= name == FORWARDED_FOR;
                 fields.forwarded_host |= name == FORWARDED_HOST;
+                fields.queue |= name == QUEUE;
             }
         }
         fields
@@ -127,11 +130,25 @@ fn check_host<B>(fields: &Fields, request: &Request<B>) -> Result<(), Fault> {
 
 /// A name or an address, and a port perhaps (RFC 3986, 3.2.2), without a look at what they mean.
 fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
-    let mut parts = host.rsplitn(2, |byte| *byte == b':');
-    let port = parts.next().filter(|port| parts.next().is_some() && !port.contains(&b']'));
-    host.iter().all(plain) && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit))
+    let name = match host.iter().rposition(|byte| !byte.is_ascii_digit()) {
+        Some(colon) if host[colon] == b':' => &host[..colon],
+        _ => host,
+    };
+    // What is left of a colon then is an address in brackets, or no host.
+    let plain = |byte: &u8| HOST_BYTES[usize::from(*byte)];
+    name.iter().all(plain) && (!name.contains(&b':') || (name.starts_with(b"[") && name.ends_with(b"]")))
 }
+
+/// What a host may consist of. (A table: each byte of each request is looked at.)
+static HOST_BYTES: [bool; 256] = {
+    let allowed = b"-._~:[]%!$&'()*+,;=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let (mut table, mut position) = ([false; 256], 0);
+    while position < allowed.len() {
+        table[allowed[position] as usize] = true;
+        position += 1;
+    }
+    table
+};
 
 fn bad<T>(reason: &'static str) -> Result<T, Fault> {
     Err(Fault::new(Side::Client, StatusCode::BAD_REQUEST, reason).body(reason))
@@ -171,6 +188,10 @@ mod tests {
             (vec![("host", "u@a")], Some(400)),
             (vec![("host", "a:b")], Some(400)),
             (vec![("host", "a:80")], None),
+            (vec![("host", "a:b:80")], Some(400)),
+            (vec![("host", "::1")], Some(400)),
+            (vec![("host", "a:b]")], Some(400)),
+            (vec![("host", "a[::1]")], Some(400)),
             (vec![("host", "[::1]")], None),
             (vec![("host", "[::1]:80")], None),
             (vec![("host", "")], None),

@@ -7,15 +7,17 @@
 
 pub(crate) mod access;
 mod call;
+mod deadline;
 mod forward;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub(crate) mod headers;
-mod path;
+pub(crate) mod path;
 mod relayed;
 mod tunnel;
-mod upload;
+pub(crate) mod upload;
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,6 @@ use std::time::Duration;
 use axum::http::header::TRANSFER_ENCODING;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use faas_api::format_duration;
-use tokio::time::timeout_at;
 
 use crate::fault::{Fault, Side};
 use crate::framing::Fields;
@@ -33,12 +34,14 @@ use crate::table::Entry;
 use crate::wake;
 use access::Access;
 use call::Call;
-use forward::{Forwarded, forward};
+use deadline::Deadline;
+use forward::{Forwarded, forward, too_slow};
 use headers::Stamp;
 use tunnel::Upgrade;
 
 pub(crate) use path::canonical_path;
 pub(crate) use relayed::Relayed;
+use upload::Late;
 pub(crate) use upload::Upload;
 
 /// The watchdog ends a call at the function's timeout; the gateway steps in this much later.
@@ -47,24 +50,53 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Answers any method on `/function/{name}[.{namespace}][/path]`.
 pub(crate) async fn invoke(
     client: &Client,
-    request: Box<Request<Upload>>,
-    mut fields: Fields,
+    mut request: Box<Request<Upload>>,
+    fields: &mut Fields,
     access: &mut Option<Box<Access>>,
 ) -> Response<Content> {
-    let stamp = Stamp::new(fields.call_id.take());
-    let content_type = fields.content_type.take();
+    let stamp = Stamp::new(headers::call_id(request.headers(), fields));
     if let Some(access) = access {
         access.call_id = Some(stamp.call_id().clone());
     }
-    let mut response = match resolve(client, &request).await {
-        Ok((entry, uri)) => {
-            let call = Call::begin(client, Arc::clone(&entry), &stamp, access.take());
-            run(client, call, &entry, uri, request, &fields, &stamp).await
-        }
-        Err(fault) => fault.into_response(),
+    // Taken apart as a whole: what is moved out of a part stays in the future.
+    let (entry, upgrade) = match begin(client, &mut request, fields, &stamp).await {
+        Ok(begun) => begun,
+        Err(fault) => return to_caller(fault.into_response(), stamp, fields),
     };
-    headers::to_caller(&mut response, stamp, content_type);
+    let asked_by_queue = fields.queue.then(|| Arc::clone(&entry));
+    let call = Call::begin(client, entry, &stamp, access.take());
+    let mut response = run(client, call, request, upgrade).await;
+    if let Some(entry) = asked_by_queue {
+        // As it is now: it may have been woken.
+        let entry = client.worker.gateway.0.table.get(&entry.function).unwrap_or(entry);
+        headers::tell_capacity(&mut response, &entry);
+    }
+    to_caller(response, stamp, fields)
+}
+
+fn to_caller(mut response: Response<Content>, stamp: Stamp, fields: &mut Fields) -> Response<Content> {
+    headers::to_caller(&mut response, stamp, fields.content_type.take());
     response
+}
+
+/// Finds the function and makes the request its own; also says to what it may be upgraded.
+async fn begin(
+    client: &Client,
+    request: &mut Request<Upload>,
+    fields: &Fields,
+    stamp: &Stamp,
+) -> Result<(Arc<Entry>, Option<Box<Upgrade>>), Fault> {
+    let (entry, uri) = resolve(client, request).await?;
+    let h2c = entry.route.terms.h2c;
+    let upgrades = fields.hop_by_hop.upgrade() && !h2c;
+    let upgrade = if upgrades { Upgrade::wanted(request).map(Box::new) } else { None };
+    headers::to_function(request, fields, &client.caller, stamp);
+    headers::readdress(request, uri, h2c, upgrade.as_deref());
+    if !h2c && request.body().is_of_unknown_length() {
+        // Else nothing would be sent of a GET's.
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    Ok((entry, upgrade))
 }
 
 /// The function, and the path that it sees.
@@ -101,43 +133,54 @@ fn invocable(method: &Method) -> bool {
 }
 
 /// Sends the request to a replica and its answer back, within the deadline.
-async fn run(
+fn run(
+    client: &Client,
+    call: Call,
+    mut request: Box<Request<Upload>>,
+    upgrade: Option<Box<Upgrade>>,
+) -> impl Future<Output = Response<Content>> {
+    let config = &client.worker.gateway.0.config;
+    let timeout = call.entry().route.terms.timeout.unwrap_or(config.upstream_timeout);
+    let mut deadline = Deadline::new(call.started() + timeout + GRACE);
+    end_stream_at(deadline.at() + GRACE);
+    client.watch.end_by(timeout + 2 * GRACE);
+    request.body_mut().end_at(deadline.at());
+    let progress = request.body().progress();
+    async move {
+        let forwarded = {
+            let mut forwarding = pin!(forward(client, &call, request, deadline.at()));
+            poll_fn(|context| deadline.poll_within(forwarding.as_mut(), context)).await
+        };
+        match forwarded {
+            Some(Ok(forwarded)) => {
+                if let Some(progress) = progress {
+                    progress.answered();
+                }
+                answered(client, call, upgrade, forwarded, deadline)
+            }
+            Some(Err(fault)) => call.failed(fault),
+            None if progress.is_some_and(|progress| progress.waits_for_caller()) => {
+                call.failed(too_slow(&Late))
+            }
+            None => {
+                let reason = format!("no answer within {}", format_duration(timeout));
+                call.failed(Fault::new(Side::Handler, StatusCode::BAD_GATEWAY, reason))
+            }
+        }
+    }
+}
+
+fn answered(
     client: &Client,
     mut call: Call,
-    entry: &Entry,
-    uri: Uri,
-    mut request: Box<Request<Upload>>,
-    fields: &Fields,
-    stamp: &Stamp,
+    upgrade: Option<Box<Upgrade>>,
+    forwarded: Forwarded,
+    deadline: Deadline,
 ) -> Response<Content> {
-    let config = &client.worker.gateway.0.config;
-    let timeout = entry.route.terms.timeout.unwrap_or(config.upstream_timeout);
-    let deadline = call.started() + timeout + GRACE;
-    end_stream_at(deadline + GRACE);
-    client.watch.end_by(timeout + 2 * GRACE);
-    let upgrades = fields.hop_by_hop.upgrade() && !entry.route.terms.h2c;
-    let upgrade = if upgrades { Upgrade::wanted(&mut request) } else { None };
-    headers::to_function(&mut request, fields, &client.caller, stamp);
-    headers::readdress(&mut request, uri, entry.route.terms.h2c, upgrade.as_ref());
-    if !entry.route.terms.h2c && request.body().is_of_unknown_length() {
-        // Else nothing would be sent of a GET's.
-        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    if forwarded.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return tunnel::open(client, call, upgrade, forwarded, deadline.at());
     }
-    let forwarding = pin!(forward(client, entry, call.started(), request, deadline));
-    match timeout_at(deadline, forwarding).await {
-        Ok(Ok(forwarded)) if forwarded.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            tunnel::open(client, call, upgrade, forwarded, deadline)
-        }
-        Ok(Ok(Forwarded { response, connection, in_flight })) => {
-            call.answered(&response);
-            response.map(|body| {
-                Content::Relayed(Box::new(Relayed::new(body, connection, call, in_flight, deadline)))
-            })
-        }
-        Ok(Err(fault)) => call.failed(fault),
-        Err(_) => {
-            let reason = format!("no answer within {}", format_duration(timeout));
-            call.failed(Fault::new(Side::Handler, StatusCode::BAD_GATEWAY, reason))
-        }
-    }
+    call.answered(&forwarded.response);
+    let Forwarded { response, connection, in_flight } = forwarded;
+    response.map(|body| Content::Relayed(Box::new(Relayed::new(body, connection, call, in_flight, deadline))))
 }

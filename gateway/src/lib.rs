@@ -4,16 +4,18 @@
 //! routes in and is asked for everything else. The hot path (`invoke`) reads memory only.
 //!
 //! Reading order: `server` (connections, the workers that serve them, the drain), `service` (one request), `invoke` (one
-//! invocation), `table`, `wake` and `upstream` (where it goes), `router` and `system` (the API).
+//! invocation), `table`, `wake` and `upstream` (where it goes), `enqueue` (one that is made later), `router` and `system`
+//! (the API).
 
 mod auth;
 mod config;
+mod enqueue;
 mod fault;
 mod framing;
 mod invoke;
-mod ip_range;
 mod load;
 mod metrics;
+mod rate;
 mod router;
 mod server;
 mod service;
@@ -24,8 +26,10 @@ mod wake;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use faas_provider::Provider;
+use faas_queue::{Depth, Queue};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -33,11 +37,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use auth::Credentials;
 pub use config::{Config, Limits, TlsFiles};
+use enqueue::{Ingest, Room};
+pub use faas_api::IpRange;
 use faas_daemon::Shutdown;
+pub use faas_queue::OwnGateway;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub use invoke::fuzzing;
-pub use ip_range::IpRange;
 use metrics::Metrics;
 use server::Tls;
 pub use server::TlsError;
@@ -46,7 +52,10 @@ use table::RouteTable;
 /// Who answers, in `X-Served-By` and, towards functions, in `User-Agent`.
 const SERVED_BY: &str = concat!("faas/", env!("CARGO_PKG_VERSION"));
 
-/// A gateway over one provider. Cheap to clone.
+/// How long a scrape waits for what the queue has.
+const DEPTHS_LIMIT: Duration = Duration::from_secs(2);
+
+/// A gateway over one provider, and one queue perhaps. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway(Arc<State>);
 
@@ -54,6 +63,7 @@ struct State {
     config: Config,
     provider: Arc<dyn Provider>,
     table: Arc<RouteTable>,
+    ingest: Option<Ingest>,
     metrics: Metrics,
     shutdown: Shutdown,
     tls: Option<Tls>,
@@ -75,10 +85,13 @@ pub enum Error {
 }
 
 impl Gateway {
-    /// Reads the certificate, subscribes to the provider's routes and registers metrics.
+    /// Reads the certificate, subscribes to the provider's routes and registers metrics. Without a queue there are no
+    /// asynchronous invocations. The queue is awaited on threads of the gateway's own: what it starts should be on the
+    /// runtime that it was made on.
     pub fn new(
         config: Config,
         provider: Arc<dyn Provider>,
+        queue: Option<Arc<dyn Queue>>,
         registry: &Registry,
         shutdown: Shutdown,
     ) -> Result<Self, Error> {
@@ -87,10 +100,12 @@ impl Gateway {
         let metrics = Metrics::new(registry)?;
         provider.subscribe(Arc::clone(&table) as _);
         let draining = AtomicBool::new(false);
+        let ingest = queue.map(|queue| Ingest { queue, room: Room::new(config.limits.async_memory_bytes) });
         Ok(Self(Arc::new(State {
             config,
             provider,
             table,
+            ingest,
             metrics,
             shutdown,
             tls,
@@ -112,13 +127,37 @@ impl Gateway {
         AbortOnDropHandle::new(main.spawn(work)).await.ok()
     }
 
-    /// The gauges that are computed from the route table, in Prometheus' text format, for a scrape.
-    pub fn collect(&self) -> String {
-        self.0.metrics.collect(&self.0.table)
+    /// The gauges that are computed from the route table and the queue, in Prometheus' text format, for a scrape.
+    pub async fn collect(&self) -> String {
+        let depths = self.depths().await;
+        self.0.metrics.collect(&self.0.table, depths.as_deref())
     }
 
     /// What each function has to do now, for who scales: a JSON object by `NAME.NAMESPACE`.
-    pub fn load(&self) -> String {
-        load::to_json(&self.0.table)
+    pub async fn load(&self) -> String {
+        let depths = self.depths().await;
+        load::to_json(&self.0.table, depths.as_deref())
+    }
+
+    /// `None` without a queue, or if it does not say so in time.
+    async fn depths(&self) -> Option<Vec<Depth>> {
+        let queue = &self.0.ingest.as_ref()?.queue;
+        match tokio::time::timeout(DEPTHS_LIMIT, queue.depths()).await {
+            Ok(Ok(depths)) => Some(depths),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "failed to ask what is queued");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("the queue did not say in time what is queued");
+                None
+            }
+        }
+    }
+
+    /// For routes that are there with a queue only.
+    fn queue(&self) -> Result<&dyn Queue, system::Refusal> {
+        let queue = self.0.ingest.as_ref().map(|ingest| &*ingest.queue);
+        queue.ok_or_else(|| system::Refusal::bad_request("this gateway has no queue"))
     }
 }

@@ -1,9 +1,11 @@
 //! What each function has to do now, as JSON for who scales. Numbers of this gateway alone: with several, they are
 //! added up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use faas_queue::Depth;
 use serde::Serialize;
 
 use crate::table::{Entry, RouteTable};
@@ -20,13 +22,24 @@ struct Load {
     /// Unix time in milliseconds at which an invocation last began or ended; absent if none has.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used: Option<u64>,
+    /// Jobs in the queue, waiting or running: the load of scale type `queue`. Absent without a queue, or while it does
+    /// not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued: Option<u64>,
 }
 
 /// By `NAME.NAMESPACE`.
-pub(crate) fn to_json(table: &RouteTable) -> String {
+pub(crate) fn to_json(table: &RouteTable, depths: Option<&[Depth]>) -> String {
     let entries = table.all();
-    let loads: BTreeMap<_, _> =
-        entries.iter().map(|entry| (entry.function.to_string(), Load::of(entry))).collect();
+    let queued: Option<HashMap<_, _>> = depths.map(|depths| {
+        let jobs = |depth: &Depth| depth.waiting.saturating_add(depth.running);
+        depths.iter().map(|depth| (depth.function.clone(), jobs(depth))).collect()
+    });
+    let load = |entry: &Arc<Entry>| {
+        let queued = queued.as_ref().map(|queued| queued.get(&entry.function).copied().unwrap_or_default());
+        (entry.function.to_string(), Load { queued, ..Load::of(entry) })
+    };
+    let loads: BTreeMap<_, _> = entries.iter().map(load).collect();
     // Names and numbers cannot fail to be JSON.
     serde_json::to_string(&loads).unwrap_or_default()
 }
@@ -39,6 +52,7 @@ impl Load {
             waiting: shared.waiting.load(Relaxed),
             started_total: shared.started.load(Relaxed),
             last_used: Some(shared.last_used.load(Relaxed)).filter(|at| *at > 0),
+            queued: None,
         }
     }
 }

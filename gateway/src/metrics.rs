@@ -2,6 +2,7 @@
 //! go with it; unknown names never make one.
 
 mod gauges;
+mod queue;
 mod series;
 
 use std::sync::atomic::Ordering;
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use faas_api::FunctionId;
+use faas_queue::Depth;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
-use crate::fault::Side;
 use crate::table::{Entry, RouteTable};
 
 pub(crate) use series::Series;
@@ -33,6 +34,7 @@ pub(crate) struct Metrics {
     first_byte: Histogram,
     connections: IntGauge,
     refused: IntCounterVec,
+    ingest: queue::Ingest,
     api_requests: IntCounterVec,
     api_seconds: HistogramVec,
 }
@@ -67,6 +69,7 @@ impl Metrics {
                 "Clients' connections refused, by the limit that was reached.",
                 &["limit"],
             )?,
+            ingest: queue::Ingest::new(&new)?,
             api_requests: new.counters("http_requests_total", "Requests to the API.", &API_LABELS)?,
             api_seconds: new.histograms(
                 "http_request_duration_seconds",
@@ -80,10 +83,6 @@ impl Metrics {
     pub(crate) fn series<'a>(&self, entry: &'a Entry) -> &'a Series {
         let new = || Box::new(Series::new(self, entry.function.to_string()));
         entry.shared.series.get_or_init(new)
-    }
-
-    pub(crate) fn record_failure(&self, function: &FunctionId, fault: Side) {
-        self.failures.with_label_values(&[function.to_string().as_str(), fault.name()]).inc();
     }
 
     pub(crate) fn record_connect(&self, elapsed: Duration) {
@@ -112,7 +111,7 @@ impl Metrics {
     }
 
     /// Gauges of all functions as text, and an end to what removed functions left. One caller at a time.
-    pub(crate) fn collect(&self, table: &RouteTable) -> String {
+    pub(crate) fn collect(&self, table: &RouteTable, depths: Option<&[Depth]>) -> String {
         for (function, shared) in table.take_removed() {
             if table.get(&function).is_none()
                 && let Some(series) = shared.series.get()
@@ -120,7 +119,8 @@ impl Metrics {
                 series.forget(self);
             }
         }
-        gauges::to_text(&table.all())
+        let queue = depths.map(|depths| queue::to_text(table, depths));
+        gauges::to_text(&table.all()) + &queue.unwrap_or_default()
     }
 }
 
@@ -154,5 +154,29 @@ impl Register<'_> {
     fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Side;
+
+    #[test]
+    fn an_invocation_that_outlives_its_function_brings_no_series_back() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        let series = Series::new(&metrics, "f.openfaas-fn".to_owned());
+        let end = || series.record_ended(StatusCode::BAD_GATEWAY, Some(Side::Platform), Duration::ZERO);
+        let seen = || {
+            let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            text.matches("f.openfaas-fn").count()
+        };
+        end();
+        assert!(seen() > 0);
+        series.forget(&metrics);
+        assert_eq!(seen(), 0);
+        end();
+        assert_eq!(seen(), 0);
     }
 }

@@ -8,16 +8,42 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
-use crate::system::{functions, info, logs, namespaces, packages, scale, secrets};
+use crate::enqueue::not_allowed;
+use crate::system::{functions, info, jobs, logs, namespaces, packages, queue, scale, secrets};
 use crate::{Gateway, auth};
 
 /// A deployment or a secret is small; packages stream past this limit.
 const API_BODY_BYTES: usize = 2 << 20;
 
 pub(crate) fn build(gateway: Gateway) -> Router {
-    Router::new().merge(system(&gateway)).route("/healthz", get(StatusCode::OK)).with_state(gateway)
+    let queue = if gateway.0.ingest.is_some() { queue(&gateway) } else { Router::new() };
+    Router::new()
+        .merge(system(&gateway))
+        .merge(queue)
+        .route("/healthz", get(StatusCode::OK))
+        .with_state(gateway)
+}
+
+/// What there is only with a queue. Posts to functions do not come here either.
+fn queue(gateway: &Gateway) -> Router<Gateway> {
+    let require = || from_fn_with_state(gateway.clone(), auth::require);
+    // Who uses another method need not be known to be told so.
+    let job = get(jobs::find).delete(jobs::cancel).route_layer(require()).fallback(not_allowed);
+    let system = Router::new()
+        .route("/system/queue", get(queue::depths))
+        .route("/system/queue/jobs", get(queue::jobs))
+        .route("/system/queue/redrive", post(queue::redrive))
+        .route("/system/queue/purge", post(queue::purge))
+        .layer(DefaultBodyLimit::max(API_BODY_BYTES))
+        .route_layer(require());
+    system
+        .route("/async-function/", any(not_allowed))
+        .route("/async-function/{name}", job)
+        .route("/async-function/{name}/", any(not_allowed))
+        .route("/async-function/{name}/{*path}", any(not_allowed))
+        .route_layer(from_fn_with_state(gateway.clone(), measure))
 }
 
 fn system(gateway: &Gateway) -> Router<Gateway> {

@@ -83,11 +83,18 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
 }
 
 async fn accept(listener: &TcpListener, gateway: &Gateway, admission: &Arc<Admission>, hands: &[Hands]) {
+    let mut failures: u64 = 0;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => hand_over(stream, peer, gateway, admission, hands),
+            Ok((stream, peer)) => {
+                failures = 0;
+                hand_over(stream, peer, gateway, admission, hands);
+            }
             Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
+                failures += 1;
+                if failures.is_power_of_two() {
+                    tracing::warn!(%error, failures, "failed to accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

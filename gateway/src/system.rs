@@ -3,9 +3,11 @@
 
 pub(crate) mod functions;
 pub(crate) mod info;
+pub(crate) mod jobs;
 pub(crate) mod logs;
 pub(crate) mod namespaces;
 pub(crate) mod packages;
+pub(crate) mod queue;
 pub(crate) mod scale;
 pub(crate) mod secrets;
 

@@ -14,6 +14,7 @@ use faas_provider::{Replica, Route, RouteSink};
 use tokio::sync::Notify;
 
 use crate::metrics::Series;
+use crate::rate::Rate;
 use crate::upstream::Upstream;
 
 /// How many maps the table is made of.
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) ended: AtomicU64,
     /// Unix time in milliseconds at which an invocation last began or ended; 0 is never.
     pub(crate) last_used: AtomicU64,
+    /// How often jobs were accepted for it, from the first on.
+    pub(crate) accepted: OnceLock<Box<Rate>>,
     /// Its series, from the first invocation on.
     pub(crate) series: OnceLock<Box<Series>>,
 }

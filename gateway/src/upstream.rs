@@ -55,6 +55,9 @@ impl Connection {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    /// The gateway itself can open no more connections; the replica may be well.
+    #[error("failed to open a connection: {0}")]
+    Short(BoxError),
     /// No byte was sent; the request is handed back.
     #[error("failed to connect: {1}")]
     Unsent(Box<Request<Upload>>, BoxError),
@@ -101,7 +104,7 @@ impl Upstream {
     pub(crate) async fn send(
         self: &Arc<Self>,
         worker: &Worker,
-        mut request: Request<Upload>,
+        mut request: Box<Request<Upload>>,
     ) -> Result<(Response<Incoming>, Connection), Failure> {
         let pool = &self.pools[worker.index];
         loop {
@@ -109,14 +112,14 @@ impl Upstream {
                 Some(sender) => (sender, true),
                 None => match Box::pin(pool.connect(self, worker)).await {
                     Ok(sender) => (sender, false),
-                    Err(error) => return Err(Failure::Unsent(Box::new(request), error)),
+                    Err(error) => return Err(unconnected(request, error)),
                 },
             };
-            match sender.try_send(request).await {
+            match sender.try_send(*request).await {
                 Ok(response) => return Ok((response, Connection { upstream: Arc::clone(self), sender })),
                 Err(mut error) => match error.take_message() {
                     // An idle connection that the replica closed meanwhile.
-                    Some(unsent) if reused => request = unsent,
+                    Some(unsent) if reused => request = Box::new(unsent),
                     Some(unsent) => {
                         return Err(Failure::Unsent(Box::new(unsent), error.into_error().into()));
                     }
@@ -130,5 +133,14 @@ impl Upstream {
     /// Closes what has been idle for long; whether anything is left.
     pub(crate) fn cool(&self, worker: &Worker) -> bool {
         self.pools[worker.index].cool(worker.clock.now())
+    }
+}
+
+/// Why there is no connection: the replica, unless the gateway's own machine has no more to give.
+fn unconnected(request: Box<Request<Upload>>, error: BoxError) -> Failure {
+    if error.downcast_ref().is_some_and(connect::is_shortage) {
+        Failure::Short(error)
+    } else {
+        Failure::Unsent(request, error)
     }
 }

@@ -87,6 +87,9 @@ async fn wake(gateway: &Gateway, function: &FunctionId, shared: &Shared) -> Resu
         if matches!(error, Error::Unavailable { .. }) {
             return unknown(function);
         }
+        if let Error::Forbidden(text) = error {
+            return forbidden(function, text);
+        }
         Fault::new(Side::Platform, StatusCode::INTERNAL_SERVER_ERROR, "the function could not be woken")
             .body(format!("error finding function {function}: "))
     })
@@ -104,7 +107,11 @@ pub(crate) async fn look_up(gateway: &Gateway, function: &FunctionId) -> Result<
         Ok(Ok(())) => find(gateway, function),
         Ok(Err(error)) => {
             tracing::warn!(%function, error = &error as &dyn std::error::Error, "failed to look up");
-            Err(unknown(function))
+            Err(if let Error::Forbidden(text) = error {
+                forbidden(function, text)
+            } else {
+                unknown(function)
+            })
         }
         Err(_) => Err(unknown(function)),
     }
@@ -119,8 +126,8 @@ fn find(gateway: &Gateway, function: &FunctionId) -> Result<Arc<Entry>, Fault> {
     gateway.0.table.get(function).ok_or_else(|| not_found(function))
 }
 
-/// Of two at random the one with fewer invocations in flight, and any other where that one takes none. `None` where
-/// nothing listens.
+/// Of two at random the one with fewer invocations in flight; where that one takes none, the next that takes one, so
+/// that its share does not fall on the same other always. `None` where nothing listens.
 fn pick(entry: &Entry) -> Result<Option<Lease>, Fault> {
     let all = entry.upstreams.as_slice();
     let position = random(all.len());
@@ -128,12 +135,15 @@ fn pick(entry: &Entry) -> Result<Option<Lease>, Fault> {
     // Another one, if there is.
     let other = &all[(position + 1 + random(all.len() - 1)) % all.len()];
     let fewer = other.replica().in_flight() < first.replica().in_flight();
+    // One that is set aside has fewest.
+    let better = if first.is_usable() { fewer && other.is_usable() } else { true };
     let limit = entry.route.terms.max_inflight;
     let lease = |upstream: &Arc<Upstream>| {
         let in_flight = upstream.is_usable().then(|| upstream.replica().begin(limit)).flatten()?;
         Some(Lease { upstream: Arc::clone(upstream), in_flight })
     };
-    if let Some(lease) = lease(if fewer { other } else { first }).or_else(|| all.iter().find_map(lease)) {
+    let mut others = all.iter().cycle().skip(position).take(all.len());
+    if let Some(lease) = lease(if better { other } else { first }).or_else(|| others.find_map(lease)) {
         return Ok(Some(lease));
     }
     // It refused because of the limit, even if an invocation has ended since.
@@ -175,6 +185,12 @@ fn unknown(function: &FunctionId) -> Fault {
     Fault::new(Side::Platform, StatusCode::SERVICE_UNAVAILABLE, reason)
         .body(format!("error finding function {function}: {reason}"))
         .retry_after(5)
+}
+
+/// The platform lacks a right, which no other try mends; the text names it.
+fn forbidden(function: &FunctionId, text: String) -> Fault {
+    let body = format!("error finding function {function}: {text}");
+    Fault::new(Side::Platform, StatusCode::FORBIDDEN, text).body(body)
 }
 
 fn no_endpoints(function: &FunctionId, reason: &'static str) -> Fault {

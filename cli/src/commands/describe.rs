@@ -186,9 +186,12 @@ impl Block {
 
     fn resources(&mut self, heading: &str, resources: Option<&Resources>) {
         let Some(resources) = resources else { return self.many(heading, Vec::new()) };
-        let pairs = [("CPU", &resources.cpu), ("Memory", &resources.memory)];
+        let pairs = [("CPU", resources.cpu.as_str()), ("Memory", &resources.memory)];
         let set = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-        self.many(heading, set.map(|(name, value)| format!("{name}: {value}")).collect());
+        self.many(
+            heading,
+            set.chain(resources.gpus()).map(|(name, value)| format!("{name}: {value}")).collect(),
+        );
     }
 }
 

@@ -3,6 +3,8 @@
 //! The gateway's credential stays here: a function is not the gateway. There is no time limit of our own, unlike the
 //! peers' minute: the function's timeout holds, and the gateway enforces it.
 
+mod wait;
+
 use std::io::Read;
 
 use anyhow::Context as _;
@@ -17,6 +19,9 @@ use crate::failure::{Failure, failure};
 use crate::{hmac, output, text};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Those that can be queued; but for POST, if the function is annotated so.
+const WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
 
 /// Flags of `invoke`.
 #[derive(Debug, Args)]
@@ -42,6 +47,9 @@ pub(crate) struct InvokeArgs {
     /// Queue the invocation, do not wait for it
     #[arg(short, long)]
     r#async: bool,
+    /// With --async: wait for its result and print that
+    #[arg(long, requires = "async")]
+    wait: bool,
     /// Header that carries a signature of the body
     #[arg(long, value_name = "HEADER")]
     sign: Option<String>,
@@ -63,11 +71,14 @@ pub(crate) fn run(args: &InvokeArgs, context: &Context) -> anyhow::Result<()> {
     let request = add_body(request, args)?;
     let mut answer = client.send_any(request)?;
     if args.r#async && answer.status.as_u16() == 202 {
-        output::talk("Function submitted asynchronously.");
-        return Ok(());
+        return if args.wait { wait::wait(&client, &answer, context) } else { wait::submitted(&answer) };
     }
     if args.r#async && answer.status.as_u16() == 404 {
         return Err(no_queue(&mut answer).into());
+    }
+    if args.r#async && answer.status.as_u16() == 405 {
+        let hint = "asynchronously the function takes POST alone: deploy it with --annotation com.openfaas.async.method=original";
+        return Err(answer.unexpected().hint(hint).into());
     }
     if !answer.status.is_success() {
         return Err(answer.unexpected().into());
@@ -98,6 +109,10 @@ fn build_request(args: &InvokeArgs) -> anyhow::Result<Request<'static>> {
     if !METHODS.contains(&method.as_str()) {
         let message = format!("invalid --method {:?}: expected one of {}", args.method, METHODS.join(", "));
         return Err(failure(message).into());
+    }
+    if args.r#async && !WITH_BODY.contains(&method.as_str()) {
+        let message = format!("--async: expected one of {}, got --method {method}", WITH_BODY.join(", "));
+        return Err(failure(message).hint("without --async the function sees any method").into());
     }
     let method = Method::from_bytes(method.as_bytes())?;
     let mut request = Request::new(method, path(args)?).unlimited().without_credential();

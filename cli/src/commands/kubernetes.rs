@@ -2,6 +2,8 @@
 
 pub(crate) mod gateway;
 pub(crate) mod operator;
+pub(crate) mod queue_worker;
+mod variables;
 
 use std::time::Duration;
 

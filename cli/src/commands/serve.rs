@@ -47,6 +47,13 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
         drain_notice: Duration::ZERO,
     };
     let mut gateway = role::gateway::config(&context.env, own)?;
+    if gateway.tls.is_some() && context.env.get("gateway_url").is_none_or(str::is_empty) {
+        let missing =
+            failure("gateway_url: expected where this gateway is reached, as its certificate has it");
+        return Err(missing
+            .hint("asynchronous invocations go through it: gateway_url=https://faas.example.com")
+            .into());
+    }
     let data_dir = match &args.data_dir {
         Some(folder) => std::path::absolute(folder).context("cannot find the current folder")?,
         None => default_data_dir(&context.env)?,
@@ -55,6 +62,9 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
     let admin = args.role.bind_admin()?;
     let data_dir = DataDir::lock(&data_dir)?;
     let credentials = data_dir.credentials()?;
+    let settings = role::queue::settings(&context.env, &gateway.limits);
+    let worker = role::queue::worker::settings(&context.env, settings, Namespace::default())?;
+    let queue = role::queue::embedded(&data_dir.path, settings)?;
     gateway.credentials = Some(faas_gateway::Credentials::new(&credentials.user, &credentials.password.0));
     platform::run(platform::Parts {
         program: context.env.program.clone(),
@@ -64,6 +74,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context) -> anyhow::Result<()> {
         credentials,
         search_path: context.env.path().into(),
         gateway,
+        queue,
+        worker,
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use faas_api::{Namespace, parse_duration};
-use faas_gateway::{Config, Credentials, IpRange, Limits, TlsFiles};
+use faas_gateway::{Config, Credentials, IpRange, Limits, OwnGateway, TlsFiles};
 
 use crate::env::Env;
 use crate::failure::failure;
@@ -37,6 +37,8 @@ pub(crate) fn config(env: &Env, own: Own) -> anyhow::Result<Config> {
         scale_from_zero: own.scale_from_zero,
         version: role::version(),
         workers: reader.read("gateway_workers", COUNT, cores(), |text| text.parse().ok()),
+        own_gateway: reader.own_gateway(),
+        async_check_function: variables::switch(env, "async_check_function", false),
         limits: reader.limits(),
         trusted_proxies: reader.read("trusted_proxies", RANGES, None, |text| ranges(text).map(Some)),
         tls: reader.tls(),
@@ -83,6 +85,10 @@ impl Reader<'_> {
             streams: self.read("max_streams", COUNT, default.streams, |text| {
                 text.parse().ok().filter(|streams| *streams > 0)
             }),
+            async_body_bytes: self.read("max_async_body_bytes", COUNT, default.async_body_bytes, |text| {
+                text.parse().ok().filter(|bytes| *bytes > 0)
+            }),
+            async_memory_bytes: self.count("max_async_memory_bytes", default.async_memory_bytes),
         }
     }
 
@@ -94,6 +100,12 @@ impl Reader<'_> {
         self.read(name, "a duration of a second or more", default, |text| {
             parse_duration(text).ok().filter(|duration| *duration >= Duration::from_secs(1))
         })
+    }
+
+    /// The names that people write in callbacks.
+    fn own_gateway(&mut self) -> OwnGateway {
+        let urls = |text: &str| OwnGateway::new(text.split(',').map(str::trim)).ok();
+        self.read("gateway_url", "http or https URLs of this gateway", OwnGateway::default(), urls)
     }
 
     fn tls(&mut self) -> Option<TlsFiles> {

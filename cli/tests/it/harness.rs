@@ -34,6 +34,8 @@ type Answers = Arc<Mutex<HashMap<String, Vec<(u16, String)>>>>;
 pub(crate) struct Gateway {
     pub(crate) url: String,
     answers: Answers,
+    /// A line of every answer.
+    header: Arc<Mutex<String>>,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
@@ -46,12 +48,14 @@ impl Gateway {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound address"));
-        let gateway = Self { url, answers: Answers::default(), received: Arc::default() };
+        let gateway =
+            Self { url, answers: Answers::default(), header: Arc::default(), received: Arc::default() };
         let (answers, received) = (gateway.answers.clone(), gateway.received.clone());
+        let header = gateway.header.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (answers, received) = (answers.clone(), received.clone());
-                std::thread::spawn(move || serve(stream, &answers, &received));
+                let (answers, received, header) = (answers.clone(), received.clone(), header.clone());
+                std::thread::spawn(move || serve(stream, &answers, &locked(&header).clone(), &received));
             }
         });
         gateway
@@ -69,6 +73,12 @@ impl Gateway {
     /// Answers requests whose line begins with `request`; more than one answer to it are given in turn, the last stays.
     pub(crate) fn on(self, request: &str, status: u16, body: &str) -> Self {
         locked(&self.answers).entry(request.to_owned()).or_default().push((status, body.to_owned()));
+        self
+    }
+
+    /// Gives every answer this header.
+    pub(crate) fn with_header(self, line: &str) -> Self {
+        *locked(&self.header) = format!("{line}\r\n");
         self
     }
 
@@ -92,7 +102,12 @@ impl Gateway {
     }
 }
 
-fn serve(mut stream: TcpStream, answers: &Answers, received: &Mutex<Vec<Received>>) -> Option<()> {
+fn serve(
+    mut stream: TcpStream,
+    answers: &Answers,
+    extra: &str,
+    received: &Mutex<Vec<Received>>,
+) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut lines = Vec::new();
     loop {
@@ -114,7 +129,7 @@ fn serve(mut stream: TcpStream, answers: &Answers, received: &Mutex<Vec<Received
     locked(received).push(Received { method, path, headers, body });
     let length = text.len();
     let head = format!(
-        "HTTP/1.1 {status} {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status} {}\r\n{extra}Content-Length: {length}\r\nConnection: close\r\n\r\n",
         reason(status)
     );
     stream.write_all(head.as_bytes()).ok()?;

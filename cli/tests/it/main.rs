@@ -7,4 +7,5 @@ mod harness;
 mod help;
 mod invoke;
 mod login;
+mod queue;
 mod secret;

@@ -1,6 +1,7 @@
 //! Start, stop, restart: what survives and what does not.
 
 use faas_testing::{Platform, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::isolation::deploy;
@@ -27,6 +28,66 @@ fn a_drain_ends_with_status_zero_and_no_process_left() {
         calls.into_iter().map(|call| call.join().unwrap()).filter(|text| text == "finished").count();
     assert!(finished > 0, "no call was under way");
     assert_eq!(platform.processes(), []);
+}
+
+/// The watchdog hangs, so that it cannot end its handler itself.
+#[test]
+fn a_second_signal_ends_at_once_and_leaves_no_process() {
+    let mut platform = Platform::start();
+    deploy(&platform, "sleeper", "sleep 300", "");
+    let http = platform.http();
+    let call = std::thread::spawn(move || http.try_send("POST", "/function/sleeper", &[], b""));
+    let find = |name: &str| {
+        let found = platform.processes().into_iter().find(|(_, command)| command.contains(name));
+        found.and_then(|(pid, _)| Pid::from_raw(pid))
+    };
+    wait_for("the handler", || find("handler.sh"));
+    let watchdog = wait_for("the watchdog", || find("faas-watchdog"));
+    kill_process(watchdog, Signal::STOP).unwrap();
+    kill_process(Pid::from_raw(platform.pid().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    wait_for("the drain", || (platform.admin_listener().get("/readyz").status == 503).then_some(()));
+    platform.stop();
+    assert_eq!(platform.processes(), []);
+    assert!(call.join().unwrap().is_err(), "the call was cut off");
+}
+
+/// Connections that the gateway cannot open are its own affair, and no replica's.
+#[test]
+fn a_gateway_without_descriptors_says_so_and_goes_on() {
+    use rustix::process::{Resource, getrlimit, prlimit};
+    use std::io::{Read as _, Write as _};
+    let platform = Platform::start();
+    deploy(&platform, "slow", "sleep 0.5; cat", "");
+    assert_eq!(platform.http().post("/function/slow", b"warm").text(), "warm");
+    let connect = || std::net::TcpStream::connect(platform.url.trim_start_matches("http://")).unwrap();
+    let mut clients = [(); 4].map(|()| connect());
+    let mut heads = || {
+        for client in &mut clients {
+            client
+                .write_all(b"POST /function/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+                .unwrap();
+        }
+        clients.each_mut().map(|client| {
+            let mut head = [0; 4096];
+            let length = client.read(&mut head).unwrap();
+            String::from_utf8_lossy(&head[..length]).to_lowercase()
+        })
+    };
+    assert!(heads().iter().all(|head| head.starts_with("http/1.1 200")), "before");
+    let pid = Pid::from_raw(platform.pid().cast_signed());
+    let limit = getrlimit(Resource::Nofile);
+    // What is open stays open.
+    let none = rustix::process::Rlimit { current: Some(3), maximum: limit.maximum };
+    // Connections that are kept end after 3 seconds.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    prlimit(pid, Resource::Nofile, none).unwrap();
+    let heads_without = heads();
+    prlimit(pid, Resource::Nofile, limit).unwrap();
+    for head in heads_without {
+        assert!(head.starts_with("http/1.1 503"), "{head}");
+        assert!(head.contains("x-faas-fault: gateway; ") && head.contains("retry-after: 1\r\n"), "{head}");
+    }
+    assert!(heads().iter().all(|head| head.starts_with("http/1.1 200")), "after");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod behaviour;
 mod errors;
 mod isolation;
 mod lifecycle;
+mod queue;
 mod session;
 mod tidy;
 mod wire;

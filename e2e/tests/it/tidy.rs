@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 
 /// A crate's layer; see `ARCHITECTURE.md`. A crate may use only those of lower ones.
-const LAYERS: [(&str, u8); 12] = [
+const LAYERS: [(&str, u8); 13] = [
     ("faas-api", 1),
     ("faas-daemon", 1),
     ("faas-process", 1),
     ("faas-k8s", 2),
     ("faas-package", 2),
     ("faas-provider", 2),
+    ("faas-queue", 2),
     ("faas-provider-kube", 3),
     ("faas-provider-local", 3),
     ("faas-gateway", 4),

@@ -38,7 +38,11 @@ fn the_api_asks_for_credentials_and_invocations_do_not() {
     for path in ["/", "/ui/", "/nothing"] {
         assert_eq!(platform.http().get(path).status, 404, "{path}");
     }
-    assert_eq!(platform.http().post("/async-function/f", b"").status, 404);
+    let queued = platform.http().post("/async-function/f", b"");
+    assert_eq!(queued.status, 202, "also of a function that nobody knows");
+    let job = format!("/async-function/{}", queued.header("x-call-id"));
+    assert_eq!(platform.http().get(&job).status, 401);
+    assert_eq!(platform.admin().get(&job).status, 200);
 }
 
 #[test]

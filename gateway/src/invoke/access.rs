@@ -10,7 +10,7 @@ use crate::server::Client;
 pub(crate) struct Access {
     client: HeaderValue,
     /// Of an invocation.
-    pub(super) call_id: Option<HeaderValue>,
+    pub(crate) call_id: Option<HeaderValue>,
     method: Method,
     /// Without the query, which may hold secrets.
     path: String,

@@ -49,6 +49,11 @@ impl Call {
         self.started
     }
 
+    /// The function's, as it was when the invocation began.
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
     pub(super) fn worker(&self) -> &Worker {
         &self.worker
     }
@@ -56,6 +61,11 @@ impl Call {
     /// The replica's answer; it may say whose fault it is.
     pub(super) fn answered<B>(&mut self, response: &Response<B>) {
         (self.status, self.fault) = (response.status(), Side::of_answer(response));
+    }
+
+    /// The replica ended within the answer's body.
+    pub(super) fn broke_off(&mut self) {
+        self.fault = Some(Side::Platform);
     }
 
     /// The deadline passed within the answer's body.
@@ -79,10 +89,7 @@ impl Drop for Call {
         shared.ended.fetch_add(1, Ordering::Relaxed);
         shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         let metrics = &self.worker.gateway.0.metrics;
-        metrics.series(&self.entry).record_ended(self.status, elapsed);
-        if let Some(side) = self.fault {
-            metrics.record_failure(&self.entry.function, side);
-        }
+        metrics.series(&self.entry).record_ended(self.status, self.fault, elapsed);
         if let Some(access) = self.access.take() {
             access.write(self.status, self.fault);
         }

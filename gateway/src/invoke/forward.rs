@@ -1,7 +1,6 @@
 //! From a request to an answer's head: which replica gets it, and what happens when that one fails.
 
 use std::error::Error as _;
-use std::sync::atomic::Ordering;
 
 use axum::http::{Method, Request, Response, StatusCode};
 use faas_provider::InFlight;
@@ -9,15 +8,17 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::upload::{Silent, Upload};
+use super::call::Call;
+use super::upload::{Late, Silent, Upload};
 use crate::fault::{Fault, Side};
 use crate::server::Client;
-use crate::table::Entry;
 use crate::upstream::{Connection, Failure};
 use crate::wake::{self, Lease};
 
 /// Replicas that one request is tried on.
 const TRIES: usize = 4;
+/// Connections end all the time.
+const SHORTAGE_SECONDS: u16 = 1;
 
 /// An answer's head, and what must be held while its body is read.
 pub(super) struct Forwarded {
@@ -29,25 +30,20 @@ pub(super) struct Forwarded {
 /// Sends the request to a replica; to another one while it may be done again.
 pub(super) async fn forward(
     client: &Client,
-    entry: &Entry,
-    started: Instant,
+    call: &Call,
     mut request: Box<Request<Upload>>,
     deadline: Instant,
 ) -> Result<Forwarded, Fault> {
-    let gateway = &client.worker.gateway;
+    let (gateway, entry) = (&client.worker.gateway, call.entry());
     // Once is enough for what a replica may have begun: perhaps it is the request that ends them.
     let (mut tries, mut lost) = (1..TRIES, false);
     loop {
         let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
         let spare = (entry.upstreams.len() > 1 && repeatable(&request)).then(|| Box::new(spare(&request)));
-        let answered = request.body().answered();
-        let sent = upstream.send(&client.worker, *request).await;
+        let sent = upstream.send(&client.worker, request).await;
         let failure = match sent {
             Ok((response, connection)) => {
-                if let Some(answered) = answered {
-                    answered.store(true, Ordering::Relaxed);
-                }
-                gateway.0.metrics.record_first_byte(started.elapsed());
+                gateway.0.metrics.record_first_byte(call.started().elapsed());
                 return Ok(Forwarded { response, connection, in_flight });
             }
             Err(failure) => failure,
@@ -56,6 +52,10 @@ pub(super) async fn forward(
         tracing::debug!(function = %entry.function, replica = name, error = %failure, "a replica failed");
         let reason = format!("{name}: {failure}");
         request = match (failure, spare) {
+            (Failure::Short(_), _) => {
+                let fault = Fault::new(Side::Gateway, StatusCode::SERVICE_UNAVAILABLE, reason);
+                return Err(fault.retry_after(SHORTAGE_SECONDS));
+            }
             (Failure::Unsent(unsent, _), _) => unsent,
             (Failure::Lost(error) | Failure::Broken(error), _) if error.is_user() => {
                 return Err(broken_upload(&error));
@@ -95,10 +95,18 @@ fn spare(request: &Request<Upload>) -> Request<Upload> {
 
 /// The caller's own body ended the request.
 fn broken_upload(error: &hyper::Error) -> Fault {
-    if error.source().is_some_and(<dyn std::error::Error>::is::<Silent>) {
-        Fault::new(Side::Client, StatusCode::REQUEST_TIMEOUT, Silent.to_string()).body(Silent.to_string())
+    let source = error.source();
+    if source.is_some_and(<dyn std::error::Error>::is::<Silent>) {
+        too_slow(&Silent)
+    } else if source.is_some_and(<dyn std::error::Error>::is::<Late>) {
+        too_slow(&Late)
     } else {
         let reason = "the request's body broke off, or is not framed as its head says";
         Fault::new(Side::Client, StatusCode::BAD_REQUEST, reason).body(reason)
     }
+}
+
+/// The caller has not sent all of its body in time.
+pub(super) fn too_slow(error: &dyn std::error::Error) -> Fault {
+    Fault::new(Side::Client, StatusCode::REQUEST_TIMEOUT, error.to_string()).body(error.to_string())
 }

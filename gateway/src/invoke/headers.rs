@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::header::{
-    CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    CONNECTION, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use axum::http::uri::{Authority, Scheme};
@@ -16,12 +16,22 @@ use uuid::Uuid;
 use super::tunnel::Upgrade;
 use crate::framing::Fields;
 use crate::server::Caller;
+use crate::table::Entry;
 
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static(headers::CALL_ID);
 const USAGE: HeaderName = HeaderName::from_static(headers::USAGE);
-const START_TIME: HeaderName = HeaderName::from_static(headers::START_TIME);
+pub(crate) const START_TIME: HeaderName = HeaderName::from_static(headers::START_TIME);
+pub(crate) const QUEUE: HeaderName = HeaderName::from_static(headers::QUEUE);
+const CAPACITY: HeaderName = HeaderName::from_static(headers::CAPACITY);
 pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static(headers::FORWARDED_HOST);
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static(headers::FORWARDED_FOR);
+/// What proxies say of a caller besides, and anybody can.
+const CLAIMS: [HeaderName; 4] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 const PAGE_BYTES: usize = 4096;
@@ -59,16 +69,24 @@ impl HopByHop {
         self.has(&UPGRADE)
     }
 
+    /// Whether this field of the message is for the next hop only, as `named` by `Connection` or by itself.
+    pub(crate) fn covers(self, name: &HeaderName, named: &[HeaderName]) -> bool {
+        self.0 != 0 && (named.contains(name) || self.has(name))
+    }
+
+    /// What `Connection` names, if it is there.
+    pub(crate) fn named(self, headers: &HeaderMap) -> Vec<HeaderName> {
+        if self.has(&CONNECTION) { named(headers) } else { Vec::new() }
+    }
+
     fn has(self, name: &HeaderName) -> bool {
         HOP_BY_HOP.iter().position(|known| known == name).is_some_and(|position| self.0 & 1 << position != 0)
     }
 
     /// Removes them, and what `Connection` names.
     fn remove(self, headers: &mut HeaderMap) {
-        if self.has(&CONNECTION) {
-            for name in named(headers) {
-                headers.remove(name);
-            }
+        for name in self.named(headers) {
+            headers.remove(name);
         }
         for (position, name) in HOP_BY_HOP.iter().enumerate() {
             if self.0 & 1 << position != 0 {
@@ -106,30 +124,61 @@ fn write(text: &str) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("-"))
 }
 
+fn write_id(id: Uuid) -> HeaderValue {
+    write(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+}
+
+/// The caller's own; the first, if there are several.
+pub(crate) fn call_id(headers: &HeaderMap, fields: &Fields) -> Option<HeaderValue> {
+    if fields.call_ids > 0 { headers.get(CALL_ID).cloned() } else { None }
+}
+
 /// Which invocation it is, and when the gateway took it.
 pub(crate) struct Stamp {
     call_id: HeaderValue,
+    /// Whether the call id is new and random.
+    fresh: bool,
     started: HeaderValue,
     unix_milliseconds: u64,
 }
 
 impl Stamp {
     /// With the caller's call id, or a new one.
-    pub(super) fn new(call_id: Option<HeaderValue>) -> Self {
+    pub(crate) fn new(call_id: Option<HeaderValue>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let call_id = call_id.filter(|call_id| call_id.len() <= CALL_ID_BYTES).unwrap_or_else(|| {
-            let mut buffer = Uuid::encode_buffer();
-            write(Uuid::new_v4().hyphenated().encode_lower(&mut buffer))
-        });
+        let call_id = call_id.filter(|call_id| call_id.len() <= CALL_ID_BYTES);
+        let fresh = call_id.is_none();
+        let call_id = call_id.unwrap_or_else(|| write_id(Uuid::new_v4()));
         // In 64 bits, which last until 2554: wider numbers are slow to write.
         let nanoseconds = now.as_secs() * 1_000_000_000 + u64::from(now.subsec_nanos());
         let started = write(itoa::Buffer::new().format(nanoseconds));
         let unix_milliseconds = nanoseconds / 1_000_000;
-        Self { call_id, started, unix_milliseconds }
+        Self { call_id, fresh, started, unix_milliseconds }
     }
 
-    pub(super) fn call_id(&self) -> &HeaderValue {
+    pub(crate) fn call_id(&self) -> &HeaderValue {
         &self.call_id
+    }
+
+    /// Whether the call id is one that nothing else has.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// It goes by this id from now on.
+    pub(crate) fn rename(&mut self, id: Uuid) {
+        (self.call_id, self.fresh) = (write_id(id), false);
+    }
+
+    /// It goes by a new id from now on.
+    pub(crate) fn renew(&mut self) {
+        (self.call_id, self.fresh) = (write_id(Uuid::new_v4()), true);
+    }
+
+    /// Tells the caller.
+    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+        headers.insert(CALL_ID, self.call_id);
+        headers.insert(START_TIME, self.started);
     }
 
     pub(super) fn unix_milliseconds(&self) -> u64 {
@@ -149,12 +198,20 @@ pub(super) fn to_function<B>(request: &mut Request<B>, fields: &Fields, caller: 
     if fields.cookies > 1 {
         join_cookies(headers);
     }
+    if fields.queue {
+        headers.remove(QUEUE);
+    }
     let named = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if named.is_some() || fields.host.is_none() {
         // Old clients name none, and HTTP/1.1 has to have one.
         headers.insert(HOST, named.clone().unwrap_or(HeaderValue::from_static("function")));
     }
     // Who is not believed does not choose what is said of it.
+    if !caller.trusted {
+        for name in &CLAIMS {
+            headers.remove(name);
+        }
+    }
     if !(caller.trusted && fields.forwarded_host) {
         match named.as_ref().or(fields.host.as_ref()) {
             Some(host) => drop(headers.insert(FORWARDED_HOST, host.clone())),
@@ -232,10 +289,21 @@ pub(super) fn to_caller<B>(response: &mut Response<B>, stamp: Stamp, content_typ
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    headers.insert(CALL_ID, stamp.call_id);
-    headers.insert(START_TIME, stamp.started);
+    stamp.tell(headers);
     if !typed {
         headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("text/plain")));
+    }
+}
+
+/// Tells the queue's worker how many invocations the function takes at a time, if that is known.
+pub(super) fn tell_capacity<B>(response: &mut Response<B>, entry: &Entry) {
+    let capacity = entry.route.terms.max_inflight.and_then(|most| {
+        let most = most.get().saturating_mul(entry.upstreams.len());
+        (most > 0).then_some(most)
+    });
+    match capacity {
+        Some(most) => drop(response.headers_mut().insert(CAPACITY, most.into())),
+        None => drop(response.headers_mut().remove(CAPACITY)),
     }
 }
 
@@ -251,7 +319,7 @@ mod tests {
         }
         let caller = Caller { address: HeaderValue::from_static("10.0.0.1:99"), trusted };
         let fields = Fields::of(request.headers());
-        let stamp = Stamp::new(fields.call_id.clone());
+        let stamp = Stamp::new(call_id(request.headers(), &fields));
         to_function(&mut request, &fields, &caller, &stamp);
         readdress(&mut request, Uri::from_static("/x"), false, None);
         std::mem::take(request.headers_mut())

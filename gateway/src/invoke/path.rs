@@ -23,7 +23,7 @@ pub(super) fn split(uri: &Uri) -> (&str, &str) {
 }
 
 /// The function of a name that is in no table.
-pub(super) fn parse(name: &str, default: &Namespace) -> Result<FunctionId, Fault> {
+pub(crate) fn parse(name: &str, default: &Namespace) -> Result<FunctionId, Fault> {
     if name.is_empty() {
         let fault = Fault::new(Side::Client, StatusCode::BAD_REQUEST, "no function's name");
         return Err(fault.body("Provide function name in the request path"));

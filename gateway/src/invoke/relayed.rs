@@ -9,9 +9,10 @@ use bytes::Bytes;
 use faas_provider::InFlight;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::call::Call;
+use super::deadline::Deadline;
 use crate::upstream::Connection;
 
 const PASSED: &str = "the function's timeout passed before its answer ended";
@@ -21,9 +22,7 @@ pub(crate) struct Relayed {
     body: Incoming,
     ended: bool,
     connection: Option<Connection>,
-    deadline: Instant,
-    /// Made when the answer is waited for the first time.
-    sleep: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
     // Ended, in this order, when the body is dropped: the replica is free before the call counts as ended.
     _in_flight: InFlight,
     call: Call,
@@ -46,10 +45,10 @@ impl Relayed {
         connection: Connection,
         call: Call,
         in_flight: InFlight,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Self {
         let connection = Some(connection);
-        Self { body, ended: false, connection, deadline, sleep: None, _in_flight: in_flight, call }
+        Self { body, ended: false, connection, deadline, _in_flight: in_flight, call }
     }
 }
 
@@ -63,16 +62,18 @@ impl Body for Relayed {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         // Before the body: one that always has more would never look at the clock.
-        if Instant::now() >= this.deadline {
+        if Instant::now() >= this.deadline.at() {
             this.call.cut_off();
             return Poll::Ready(Some(Err(PASSED.into())));
         }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             this.ended = frame.is_none();
+            if matches!(frame, Some(Err(_))) {
+                this.call.broke_off();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep_until(this.deadline)));
-        ready!(sleep.as_mut().poll(context));
+        ready!(this.deadline.poll_passed(context));
         this.call.cut_off();
         Poll::Ready(Some(Err(PASSED.into())))
     }

@@ -4,6 +4,8 @@
 //! Refused: `h2c`, with which a caller would speak past our checks; and bytes that come before the 101 does, which
 //! somebody could take for another request.
 
+use std::sync::Arc;
+
 use axum::http::header::{CONNECTION, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
@@ -13,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::call::Call;
 use super::forward::Forwarded;
 use crate::fault::{Fault, Side};
-use crate::server::{Client, socket};
+use crate::server::{Client, Watch, socket};
 use crate::service::Content;
 
 /// What a caller wants to change to.
@@ -52,7 +54,7 @@ fn names(list: &HeaderValue, word: &str) -> bool {
 pub(super) fn open(
     client: &Client,
     mut call: Call,
-    upgrade: Option<Upgrade>,
+    upgrade: Option<Box<Upgrade>>,
     forwarded: Forwarded,
     deadline: Instant,
 ) -> Response<Content> {
@@ -64,13 +66,13 @@ pub(super) fn open(
     };
     let Forwarded { mut response, connection, in_flight } = forwarded;
     call.answered(&response);
-    client.watch.leave();
+    let watch = Arc::clone(&client.watch);
     let function = hyper::upgrade::on(&mut response);
     let mut answer = Response::new(Content::Text(bytes::Bytes::new()));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *answer.headers_mut() = std::mem::take(response.headers_mut());
     client.worker.tasks.spawn(async move {
-        let passing = pass(upgrade.caller, function);
+        let passing = pass(&watch, upgrade.caller, function);
         if timeout_at(deadline, passing).await.is_err() {
             call.cut_off();
         }
@@ -79,8 +81,11 @@ pub(super) fn open(
     answer
 }
 
-async fn pass(caller: OnUpgrade, function: OnUpgrade) {
-    let (Ok(caller), Ok(function)) = tokio::join!(caller, function) else { return };
+async fn pass(watch: &Watch, caller: OnUpgrade, function: OnUpgrade) {
+    // Once the caller has been told: until then its connection is watched like any other.
+    let Ok(caller) = caller.await else { return };
+    watch.leave();
+    let Ok(function) = function.await else { return };
     let Some(mut caller) = socket(caller) else {
         tracing::debug!("a caller did not wait for the answer to its upgrade");
         return;

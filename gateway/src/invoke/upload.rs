@@ -1,4 +1,5 @@
-//! A request's body on its way to a replica. One that is silent for too long ends the request.
+//! A request's body on its way to a replica. One that is silent for too long ends the request, and none outlives its
+//! invocation's deadline, whether it was answered or not.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,18 +32,39 @@ pub(crate) struct Streamed {
     limit: Duration,
     /// Made when the body is waited for the first time.
     silence: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
-    /// Both sides may think between what they say to each other, as in gRPC; the deadline holds.
-    answered: Answered,
+    progress: Arc<Progress>,
+    /// The invocation's deadline.
+    end: Option<Instant>,
 }
 
-/// Whether the answer to a request has begun.
-pub(super) type Answered = Arc<AtomicBool>;
+/// How far a request with a body is.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Whether the answer has begun: both sides may think between what they say to each other, as in gRPC.
+    answered: AtomicBool,
+    /// Whether the replica takes more, and the caller sends none.
+    waiting: AtomicBool,
+}
+
+impl Progress {
+    pub(super) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn waits_for_caller(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
 
 /// Nothing came for as long as a body may be silent.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body was silent for too long")]
-pub(super) struct Silent;
+pub(crate) struct Silent;
+
+/// The deadline passed before all of it had come.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body was not whole when the function's timeout passed")]
+pub(super) struct Late;
 
 impl Upload {
     pub(crate) fn new(body: Incoming, watch: &Arc<Watch>, limit: Duration) -> Self {
@@ -55,41 +77,49 @@ impl Upload {
             watch,
             limit,
             silence: None,
-            waiting: false,
-            answered: Answered::default(),
+            progress: Arc::default(),
+            end: None,
         }))
     }
-}
 
-impl Upload {
     /// Whether there is a body, and its head did not say how long it is.
     pub(super) fn is_of_unknown_length(&self) -> bool {
         !self.is_end_stream() && self.size_hint().exact().is_none()
     }
 
-    /// To be set once the answer has begun; `None` for a request without a body.
-    pub(super) fn answered(&self) -> Option<Answered> {
+    /// `None` for a request without a body.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
         match self {
             Self::Empty => None,
-            Self::Streamed(streamed) => Some(Arc::clone(&streamed.answered)),
+            Self::Streamed(streamed) => Some(Arc::clone(&streamed.progress)),
+        }
+    }
+
+    /// Nothing of it is passed on any more from then.
+    pub(super) fn end_at(&mut self, deadline: Instant) {
+        if let Self::Streamed(streamed) = self {
+            streamed.end = Some(deadline);
         }
     }
 }
 
 impl Streamed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.waiting = false;
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return Poll::Ready(Some(Err(Late.into())));
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let waited = self.progress.waiting.swap(polled.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(frame) = polled {
             self.watch.heard();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(self.limit)));
-        if !self.waiting {
-            self.waiting = true;
+        if !waited {
             silence.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(silence.as_mut().poll(context));
-        if self.answered.load(Ordering::Relaxed) {
+        if self.progress.answered.load(Ordering::Relaxed) {
             silence.as_mut().reset(Instant::now() + self.limit);
             let _ = silence.as_mut().poll(context);
             return Poll::Pending;

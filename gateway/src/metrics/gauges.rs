@@ -49,6 +49,6 @@ pub(crate) fn to_text(entries: &[Arc<Entry>]) -> String {
 
 const TARGET: &str = "gateway_service_target_load";
 
-fn begin(text: &mut String, name: &str, help: &str) {
+pub(super) fn begin(text: &mut String, name: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
 }

@@ -15,6 +15,7 @@ pub(crate) struct Series {
     started: IntCounter,
     ended: IntCounterVec,
     seconds: HistogramVec,
+    failures: IntCounterVec,
     /// As many as there were codes: few. `None` once the function is gone, and nothing is to be made any more.
     codes: Mutex<Option<Vec<Code>>>,
 }
@@ -29,16 +30,20 @@ impl Series {
     pub(super) fn new(metrics: &Metrics, function: String) -> Self {
         let started = metrics.started.with_label_values(&[&function]);
         let (ended, seconds) = (metrics.ended.clone(), metrics.seconds.clone());
-        Self { function, started, ended, seconds, codes: Mutex::new(Some(Vec::new())) }
+        let failures = metrics.failures.clone();
+        Self { function, started, ended, seconds, failures, codes: Mutex::new(Some(Vec::new())) }
     }
 
     pub(crate) fn record_started(&self) {
         self.started.inc();
     }
 
-    pub(crate) fn record_ended(&self, status: StatusCode, elapsed: Duration) {
+    pub(crate) fn record_ended(&self, status: StatusCode, fault: Option<Side>, elapsed: Duration) {
         let mut codes = self.codes();
         let Some(codes) = codes.as_mut() else { return };
+        if let Some(side) = fault {
+            self.failures.with_label_values(&[self.function.as_str(), side.name()]).inc();
+        }
         let known = codes.iter().position(|code| code.status == status);
         let index = known.unwrap_or_else(|| {
             let labels = [self.function.as_str(), status.as_str()];
@@ -55,7 +60,7 @@ impl Series {
         let function = self.function.as_str();
         let _ = metrics.started.remove_label_values(&[function]);
         for side in Side::ALL {
-            let _ = metrics.failures.remove_label_values(&[function, side.name()]);
+            let _ = self.failures.remove_label_values(&[function, side.name()]);
         }
         for code in self.codes().take().into_iter().flatten() {
             let labels = [function, code.status.as_str()];

@@ -24,10 +24,13 @@ use tokio_rustls::server::TlsStream;
 use super::io::Watched;
 use super::watch::{Order, Watch};
 use super::worker::Worker;
+use crate::invoke::Upload;
 use crate::service::{self, Answer};
 
 /// HTTP/2 keeps a head in memory while it is decoded, for each stream.
 const HTTP2_HEAD_BYTES: usize = 64 << 10;
+/// Of an answer that a client of HTTP/2 does not read, for each stream.
+const UNREAD_BYTES: usize = 64 << 10;
 
 /// A connection as its requests see it.
 pub(crate) struct Client {
@@ -110,6 +113,7 @@ where
     let mut server = http2::Builder::new(Streams);
     let head_bytes = u32::try_from(limits.head_bytes.min(HTTP2_HEAD_BYTES)).unwrap_or(u32::MAX);
     server.max_concurrent_streams(limits.streams).max_header_list_size(head_bytes);
+    server.max_send_buf_size(UNREAD_BYTES);
     let connection = server.serve_connection(TokioIo::new(stream), service_fn(answer(client.clone())));
     run(connection, http2::Connection::graceful_shutdown, &watch).await
 }
@@ -157,8 +161,9 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible
 /// Answers the requests of one connection.
 fn answer(client: Arc<Client>) -> impl Fn(Request<Incoming>) -> Answering {
     move |request| {
-        let client = Arc::clone(&client);
-        Box::pin(async move { Ok(service::answer(&client, request).await) })
+        let limit = client.worker.gateway.0.config.limits.body_timeout;
+        let request = Box::new(request.map(|body| Upload::new(body, &client.watch, limit)));
+        Box::pin(service::answer(Arc::clone(&client), request))
     }
 }
 
@@ -168,7 +173,7 @@ tokio::task_local! {
 }
 
 /// Ends the HTTP/2 stream that this is called on at `latest`. A stream whose client opens no window is not polled for
-/// more of its answer, and would never notice its deadline; HTTP/1 has its writes watched for that.
+/// more of its answer, and would never notice its deadline; HTTP/1 has its writes watched for that. The last call counts.
 pub(crate) fn end_stream_at(latest: Instant) {
     let _ = LATEST.try_with(|cell| cell.set(Some(latest)));
 }
@@ -196,6 +201,10 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
             return Poll::Ready(());
         }
         let Some(latest) = LATEST.with(Cell::get) else { return Poll::Pending };
-        self.sleep.get_or_insert_with(|| Box::pin(sleep_until(latest))).as_mut().poll(context)
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(latest)));
+        if sleep.deadline() != latest {
+            sleep.as_mut().reset(latest);
+        }
+        sleep.as_mut().poll(context)
     }
 }

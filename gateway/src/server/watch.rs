@@ -159,8 +159,8 @@ impl Watch {
     pub(super) fn written(&self, taken: bool) {
         if taken {
             self.stalled.store(0, Relaxed);
-            if self.phase.load(Relaxed) == IDLE {
-                // The last of an answer.
+            if self.phase.load(Relaxed) == IDLE && !self.http2.load(Relaxed) {
+                // The last of an answer. (With HTTP/2 it may be an answer to a PING, which is no use of the connection.)
                 self.since.store(self.clock.now(), Relaxed);
             }
         } else if self.stalled.load(Relaxed) == 0 {

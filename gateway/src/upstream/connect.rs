@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use faas_provider::Address;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -114,6 +115,13 @@ async fn timed(address: &Address, metrics: &Metrics) -> io::Result<Box<dyn Strea
     let stream = open(address).await?;
     metrics.record_connect(started.elapsed());
     Ok(stream)
+}
+
+/// Whether it is the gateway that has no descriptors, ports or memory left.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    const SHORTAGES: [Errno; 5] =
+        [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| SHORTAGES.contains(&errno))
 }
 
 /// Whether the replica takes a connection.

@@ -17,17 +17,25 @@ impl Upstream {
         if self.aside.swap(true, Ordering::AcqRel) {
             return;
         }
-        tracing::info!(replica = self.replica.name, "set aside: it refused a connection, or broke one");
+        tracing::debug!(replica = self.replica.name, "set aside: it refused a connection, or broke one");
         let (upstream, shared) = (Arc::downgrade(self), Arc::clone(shared));
         tokio::spawn(async move {
-            let mut pause = FIRST_PAUSE;
+            let (mut pause, mut told) = (FIRST_PAUSE, false);
             // A replica that left the table is nobody's any more.
             while let Some(upstream) = upstream.upgrade() {
                 if connect::is_open(&upstream.replica.address).await {
                     upstream.aside.store(false, Ordering::Release);
-                    tracing::info!(replica = upstream.replica.name, "takes connections again");
+                    if told {
+                        tracing::info!(replica = upstream.replica.name, "takes connections again");
+                    }
                     shared.changed.notify_waiters();
                     return;
+                }
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!(
+                        replica = upstream.replica.name,
+                        "takes no connection; set aside until it does"
+                    );
                 }
                 drop(upstream);
                 tokio::time::sleep(pause).await;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::{Request, Response};
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 
@@ -51,16 +52,17 @@ pub(super) enum Sender {
 }
 
 impl Sender {
-    pub(super) async fn try_send(
+    /// Sends it at once; the future is the answer.
+    pub(super) fn try_send(
         &mut self,
         request: Request<Upload>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<> {
         match self {
             Self::Http1(exclusive) => {
                 exclusive.heard.store(false, Ordering::Relaxed);
-                exclusive.sender.try_send_request(request).await
+                Either::Left(exclusive.sender.try_send_request(request))
             }
-            Self::Http2(sender) => sender.try_send_request(request).await,
+            Self::Http2(sender) => Either::Right(sender.try_send_request(request)),
         }
     }
 

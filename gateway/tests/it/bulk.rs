@@ -93,7 +93,7 @@ fn write_all(mut stream: &TcpStream, bytes: usize) {
 }
 
 /// The most memory that this process has had.
-fn peak_kib() -> u64 {
+pub(crate) fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

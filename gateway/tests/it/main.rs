@@ -15,4 +15,5 @@ mod h2spec;
 mod limits;
 mod paths;
 mod protocols;
+mod queue;
 mod tls;

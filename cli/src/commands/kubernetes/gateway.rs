@@ -10,6 +10,7 @@ use clap::Args;
 use faas_daemon::Shutdown;
 use faas_gateway::Gateway;
 use faas_provider_kube::Kube;
+use faas_queue::Queue;
 use prometheus::Registry;
 
 use super::client;
@@ -39,8 +40,8 @@ pub(crate) fn run(args: &GatewayArgs, context: &Context) -> anyhow::Result<()> {
 async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
     let (listener, admin) = (role::bind(args.listen, "--listen or FAAS_LISTEN")?, args.role.bind_admin()?);
     let own = role::gateway::Own {
-        namespace: variables::namespace(env)?,
-        credentials: variables::credentials(env)?,
+        namespace: super::variables::namespace(env)?,
+        credentials: super::variables::credentials(env)?,
         scale_from_zero: variables::switch(env, "scale_from_zero", true),
         drain_notice: DRAIN_NOTICE,
     };
@@ -48,7 +49,12 @@ async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let provider = Kube::start(client().await?, provider_config(env)?);
     let registry = Registry::new();
-    let gateway = Gateway::new(config, Arc::new(provider.clone()), &registry, shutdown.clone())?;
+    let queue = role::queue::nats::start(env, role::queue::settings(env, &config.limits))?;
+    if let Some(queue) = &queue {
+        role::queue::reconnects::register(&registry, "gateway_nats_reconnect_total", queue)?;
+    }
+    let queue = queue.map(|queue| -> Arc<dyn Queue> { Arc::new(queue) });
+    let gateway = Gateway::new(config, Arc::new(provider.clone()), queue, &registry, shutdown.clone())?;
     let admin = role::serve_gateway_admin(admin, registry, &gateway, &shutdown)?;
     tracing::info!(gateway = %listener.local_addr()?, admin = %args.role.admin, "listening");
     let serving = tokio::spawn(gateway.run(role::from_std(listener)?));
@@ -64,7 +70,7 @@ async fn serve(args: &GatewayArgs, env: &Env) -> anyhow::Result<()> {
 
 fn provider_config(env: &Env) -> anyhow::Result<faas_provider_kube::Config> {
     Ok(faas_provider_kube::Config {
-        namespace: variables::namespace(env)?,
+        namespace: super::variables::namespace(env)?,
         many_namespaces: variables::switch(env, "cluster_role", false),
         version: role::version(),
     })

@@ -1,6 +1,5 @@
 //! `faas operator`: turns `Function` resources into what runs them. Several copies agree on one by a Lease.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -41,7 +40,11 @@ async fn work(args: &OperatorArgs, env: &Env) -> anyhow::Result<()> {
     let admin = args.role.bind_admin()?;
     let (shutdown, registry) = (Shutdown::on_signals()?, Registry::new());
     let (client, config) = (client().await?, config(args, env)?);
-    let admin = role::serve_admin(Admin::new(registry.clone(), Arc::new(String::new)), admin, &shutdown)?;
+    let admin = role::serve_admin(
+        Admin::new(registry.clone(), faas_daemon::show(async || String::new())),
+        admin,
+        &shutdown,
+    )?;
     let ready = move || admin.set_ready(true);
     let working = Box::pin(faas_operator::run(client, config, &registry, shutdown.drain.clone(), ready));
     // A second signal ends what the first let finish.
@@ -52,7 +55,7 @@ async fn work(args: &OperatorArgs, env: &Env) -> anyhow::Result<()> {
 fn config(args: &OperatorArgs, env: &Env) -> anyhow::Result<Config> {
     let many_namespaces = variables::switch(env, "cluster_role", false);
     Ok(Config {
-        namespace: if many_namespaces { None } else { Some(variables::namespace(env)?.to_string()) },
+        namespace: if many_namespaces { None } else { Some(super::variables::namespace(env)?.to_string()) },
         settings: Settings {
             http_probe: variables::switch(env, "http_probe", true),
             set_nonroot_user: variables::switch(env, "set_nonroot_user", true),

@@ -9,7 +9,7 @@ use faas_api::headers as names;
 
 use crate::Limits;
 use crate::framing::{self, Fields};
-use crate::invoke::headers::{Stamp, readdress, to_caller, to_function};
+use crate::invoke::headers::{Stamp, call_id, readdress, to_caller, to_function};
 use crate::invoke::tunnel::Upgrade;
 use crate::server::Caller;
 
@@ -68,11 +68,11 @@ fn check_request(setting: &Setting, uri: Uri, given: &HeaderMap) {
     (*request.uri_mut(), *request.version_mut()) = (uri, setting.version);
     *request.method_mut() = Method::POST;
     *request.headers_mut() = given.clone();
-    let Ok(mut fields) = framing::check(&request, &Limits::default()) else { return };
+    let Ok(fields) = framing::check(&request, &Limits::default()) else { return };
     check_length(setting.version, given);
     let authority = request.uri().authority().map(ToString::to_string);
     let caller = Caller { address: HeaderValue::from_static(ADDRESS), trusted: setting.trusted };
-    let stamp = Stamp::new(fields.call_id.take());
+    let stamp = Stamp::new(call_id(request.headers(), &fields));
     let upgrades = fields.hop_by_hop.upgrade() && !setting.h2c;
     let upgrade = if upgrades { Upgrade::wanted(&mut request) } else { None };
     to_function(&mut request, &fields, &caller, &stamp);

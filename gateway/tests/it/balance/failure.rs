@@ -184,4 +184,8 @@ fn a_replica_that_is_killed_while_it_answers_cuts_the_answer_off() {
     assert_eq!((client.head().status, client.chunk()), (200, b"hello".to_vec()));
     upstream.kill();
     assert!(client.try_chunk().is_none());
+    let failed = "faas_invocation_failures_total{fault=\"platform\",function_name=\"f.openfaas-fn\"} 1";
+    faas_testing::wait_for("the failure to be counted", || {
+        server.counters().lines().any(|line| line == failed).then_some(())
+    });
 }

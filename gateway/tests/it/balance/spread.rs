@@ -42,6 +42,25 @@ fn requests_in_flight_are_spread_evenly() {
     }
 }
 
+/// None of them gets what the one that is set aside would have got alone.
+#[test]
+fn the_share_of_a_replica_set_aside_goes_to_all_others() {
+    let ((open_one, one), (open_other, other)) = (holding(), holding());
+    let mut refusing = Upstream::start();
+    refusing.refuse();
+    let server = before(&[&refusing, &one, &other]);
+    let clients: Vec<_> = (0..30).map(|_| hold(&server, &[&one, &other])).collect();
+    let seen = [one.requests().len(), other.requests().len()];
+    assert!(seen.iter().all(|&seen| seen >= 8), "of 30: {seen:?}");
+    for _ in 0..30 {
+        open_one.open();
+        open_other.open();
+    }
+    for mut client in clients {
+        assert_eq!(client.answer().text(), "held");
+    }
+}
+
 #[test]
 fn a_busy_replica_is_spared() {
     let ((opener, busy), idle) = (holding(), Upstream::start());

@@ -46,6 +46,8 @@ fn config() -> Config {
         scale_from_zero: false,
         version: faas_api::Version::default(),
         workers: NonZeroUsize::MIN,
+        own_gateway: faas_queue::OwnGateway::default(),
+        async_check_function: false,
         limits: Limits::default(),
         trusted_proxies: Some(Vec::new()),
         tls: None,
@@ -63,7 +65,8 @@ impl Rig {
             let (address, routes) = (listener.local_addr().unwrap(), Routes::default());
             routes.set("f", &[Address::Tcp(function.local_addr().unwrap())], Terms::default());
             let gateway =
-                Gateway::new(config(), Arc::new(routes), &Registry::new(), Shutdown::default()).unwrap();
+                Gateway::new(config(), Arc::new(routes), None, &Registry::new(), Shutdown::default())
+                    .unwrap();
             tokio::spawn(recorder.clone().run(function));
             tokio::spawn(gateway.run(listener));
             (address, Mutex::new(TcpStream::connect(address).await.unwrap()))

@@ -152,6 +152,23 @@ fn an_idle_connection_of_http_2_is_closed() {
     while client.next().is_some() {}
 }
 
+#[test]
+fn pings_keep_no_connection_open() {
+    let (_upstream, server) = impatient();
+    let mut client = Frames::new(&server);
+    client.send(&Frames::get(1, "/function/f"));
+    assert!(client.is_answered(1));
+    let mut pinging = client.try_clone();
+    let pinging = thread::spawn(move || {
+        while pinging.try_send(&Frames::ping(1)) {
+            thread::sleep(PAUSE);
+        }
+    });
+    let ended = (0..50).any(|_| client.next().is_none());
+    assert!(ended, "50 frames later the connection is still open");
+    pinging.join().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_body_of_http_2_that_falls_silent_is_cut_off_alone() {
     let (upstream, server) = impatient();

@@ -1,6 +1,10 @@
 //! WebSocket and other protocols: after 101 bytes pass both ways, before it none.
 
-use crate::fixture::{Client, Exchange, Server, Upstream, get};
+use std::time::Duration;
+
+use faas_testing::wait_for;
+
+use crate::fixture::{Client, Exchange, Server, Upstream, get, terms};
 
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
@@ -165,4 +169,42 @@ fn a_function_that_leaves_takes_the_caller_with_it() {
     let mut client = Client::new(&server);
     assert_eq!(client.send(handshake("websocket")).head().status, 101);
     assert_eq!(client.until_close(), b"\x88\x00");
+}
+
+/// Answers of sizes of which one at least fills what the kernel takes, but not what the gateway may keep: the 101 that
+/// follows it is made, and never goes out.
+#[test]
+fn an_upgrade_whose_answer_cannot_be_sent_ends() {
+    let upstream = Upstream::scripted(|exchange| {
+        let target = exchange.request.target.clone();
+        match target.trim_start_matches('/').parse() {
+            Ok(kibibytes) => exchange.write(big(kibibytes)),
+            Err(_) => exchange.write(SWITCHED) && !exchange.read_raw().is_empty(),
+        };
+    });
+    let server = Server::with(|config| {
+        config.limits.body_timeout = Duration::from_secs(1);
+        config.limits.idle_timeout = Duration::from_secs(1);
+    });
+    server.route_with("f", &[&upstream], terms(|terms| terms.timeout = Some(Duration::from_secs(1))));
+    let clients: Vec<_> = (1..=20)
+        .map(|number| {
+            let mut client = Client::new(&server);
+            let first = get(&format!("/function/f/{}", number * 512), &[]);
+            client.send([first, handshake("websocket")].concat());
+            client
+        })
+        .collect();
+    let upgrades = || upstream.requests().iter().filter(|request| request.target == "/chat?a=b").count();
+    wait_for("every first request", || (upstream.requests().len() - upgrades() == clients.len()).then_some(()));
+    wait_for("the end of every connection", || {
+        server.counters().lines().any(|line| line == "faas_gateway_connections 0").then_some(())
+    });
+    let upgrades = upgrades();
+    assert!(upgrades > 0 && upgrades < clients.len(), "{upgrades} of {}", clients.len());
+}
+
+fn big(kibibytes: usize) -> Vec<u8> {
+    let length = kibibytes << 10;
+    [format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes(), vec![b'a'; length]].concat()
 }
