@@ -69,7 +69,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy | default .Values.openfaasImagePull
 {{- end }}
 
 {{/*
-Environment that gateway and operator share.
+Environment that all roles share.
 */}}
 {{- define "faas.environment" -}}
 - name: FAAS_ADMIN
@@ -82,6 +82,76 @@ Environment that gateway and operator share.
   value: {{ .Values.functionNamespace | quote }}
 - name: cluster_role
   value: {{ .Values.clusterRole | quote }}
+{{- end }}
+
+{{/*
+Where the queue is, for gateway and queue worker. The gateway's names: the worker calls the first, and callbacks that go
+to one of them are the platform's own.
+*/}}
+{{- define "faas.queueEnvironment" -}}
+{{- $nats := .Values.nats.external -}}
+{{- $own := printf "nats.%s" .Release.Namespace -}}
+- name: nats_host
+  value: {{ ternary $nats.host $own $nats.enabled | quote }}
+- name: nats_port
+  value: {{ ternary $nats.port 4222 $nats.enabled | toString | quote }}
+- name: nats_monitor
+  value: {{ ternary $nats.monitor (printf "%s:8222" $own) $nats.enabled | quote }}
+{{- if and $nats.enabled $nats.user }}
+- name: nats_user
+  value: {{ $nats.user | quote }}
+{{- end }}
+{{- if include "faas.natsSecret" . }}
+- name: {{ ternary "nats_password_file" "nats_token_file" (ne $nats.user "") }}
+  value: /var/nats/{{ ternary "password" "token" (ne $nats.user "") }}
+{{- end }}
+- name: nats_unsynced
+  value: {{ and $nats.enabled $nats.unsynced | quote }}
+- name: gateway_url
+  {{- $gateway := printf "http://gateway.%s" .Release.Namespace }}
+  value: "{{ $gateway }}:8080,{{ $gateway }}.svc:8080,{{ $gateway }}.svc.{{ .Values.kubernetesDNSDomain }}:8080,http://gateway:8080"
+- name: ack_wait
+  value: {{ .Values.queueWorker.ackWait | quote }}
+{{- end }}
+
+{{/*
+The secret of a NATS that was there; "" if there is none.
+*/}}
+{{- define "faas.natsSecret" -}}
+{{- if and .Values.async .Values.nats.external.enabled -}}{{- .Values.nats.external.secret -}}{{- end -}}
+{{- end }}
+
+{{- define "faas.natsMount" -}}
+- name: nats
+  mountPath: /var/nats
+  readOnly: true
+{{- end }}
+
+{{- define "faas.natsVolume" -}}
+- name: nats
+  secret:
+    secretName: {{ include "faas.natsSecret" . }}
+{{- end }}
+
+{{/*
+Spread over nodes and zones. Call like faas.podSpec.
+*/}}
+{{- define "faas.spread" -}}
+{{- if .part.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml .part.topologySpreadConstraints | nindent 2 }}
+{{- else if gt (int .part.replicas) 1 }}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    # One node is better than no second copy.
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        app: {{ $.component }}
+  {{- end }}
+{{- end }}
 {{- end }}
 
 {{/*

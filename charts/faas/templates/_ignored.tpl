@@ -18,6 +18,10 @@ operator.kubeClientQPS
 operator.kubeClientBurst
 operator.logs
 operator.pprof
+queueWorker.image
+queueWorker.queueGroup
+queueWorker.gatewayInvoke
+queueWorker.functionSuffix
 nats.external.clusterName
 nats.channel
 nats.streamReplication
@@ -54,7 +58,6 @@ nodeExporter
 oidcAuthPlugin
 psp
 queueMode
-queueWorker
 queueWorkerPro
 stan
 {{- end }}

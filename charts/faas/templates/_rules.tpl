@@ -49,3 +49,20 @@
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+
+{{- define "faas.rules.queue-worker" -}}
+# Which secrets a function has, and the one of them that signs its callbacks.
+- apiGroups: [openfaas.com]
+  resources: [functions]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
+
+{{/*
+The parts that talk to the API server, with spaces between them.
+*/}}
+{{- define "faas.accounts" -}}
+gateway operator{{ if .Values.async }} queue-worker{{ end }}
+{{- end }}

@@ -4,7 +4,7 @@
 
 KUBERNETES=v1.34.4
 HELM=v3.21.4
-NATS=v2.15.2
+NATS=v2.15.2 # as in deploy/tools/nats-server/go.mod
 GO_NEEDED=1.26 # by helm and nats-server
 
 install_tools() {
