@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Serve as a gateway with the routes of this file, and nothing else
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) gateway: Option<PathBuf>,
+    /// That gateway's queue: URL and monitoring address of a NATS
+    #[arg(long, num_args = 2, value_names = ["URL", "MONITOR"], hide = true)]
+    pub(crate) nats: Option<Vec<String>>,
 }
 
 impl Args {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::{ChildStdin, Command};
 
 use anyhow::{Context as _, ensure};
-use faas_testing::Http;
+use faas_testing::{Http, Nats};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -34,11 +34,18 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts one with these functions.
     pub(crate) fn start(functions: &[Function]) -> anyhow::Result<Self> {
+        Self::start_with(functions, None)
+    }
+
+    /// With this NATS as the queue.
+    pub(crate) fn start_with(functions: &[Function], nats: Option<&Nats>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("routes");
         routes::write(&file, functions)?;
-        let mut server =
-            Server::start_talking(Command::new(std::env::current_exe()?).arg("--gateway").arg(&file))?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--gateway").arg(&file);
+        command.args(nats.into_iter().flat_map(|nats| ["--nats", &nats.url, &nats.monitor]));
+        let mut server = Server::start_talking(&mut command)?;
         let (orders, output) = server.talk().context("its input and output are piped")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;

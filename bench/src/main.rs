@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(routes) = &args.gateway {
-        gateway::role::run(routes)?;
+        gateway::role::run(routes, args.nats.as_deref())?;
         return Ok(ExitCode::SUCCESS);
     }
     let bin_dir =

@@ -13,6 +13,7 @@ mod gateway;
 mod http;
 mod idle;
 mod memory;
+mod queue;
 mod restart;
 mod size;
 mod stream;
@@ -32,7 +33,7 @@ use crate::{history, machine};
 type Measure = fn(&Args, &mut Report) -> anyhow::Result<()>;
 
 /// Name, title, and how to do it.
-const MEASURES: [(&str, &str, Measure); 20] = [
+const MEASURES: [(&str, &str, Measure); 24] = [
     ("size", "Size of the executables", size::run),
     ("memory", "Idle memory", memory::run),
     ("cold-start", "Cold start: the first request to a function at zero replicas", cold_start::run),
@@ -47,6 +48,10 @@ const MEASURES: [(&str, &str, Measure); 20] = [
     ("gateway-memory", "The gateway's memory", gateway::memory::run),
     ("gateway-table", "The gateway with many functions, 1 % of them invoked", gateway::table::run),
     ("gateway-overload", "The gateway at five times a function's capacity", gateway::overload::run),
+    ("queue", "Asynchronous invocations", queue::run),
+    ("queue-nats", "Asynchronous invocations, kept in NATS", queue::nats::run),
+    ("queue-restart", "A long queue: restart after kill -9", queue::restart::run),
+    ("queue-fairness", "A long queue of one function, beside another's jobs", queue::fairness::run),
     ("cluster", "On Kubernetes", cluster::run),
     ("watchdog", "Idle watchdog, and its start", idle::run),
     ("fork", "fork mode of `cat` at 8 connections, beside a bare posix_spawn loop", fork::run),

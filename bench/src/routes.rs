@@ -33,7 +33,7 @@ impl Function {
         };
         let replicas: Vec<_> = self.addresses.iter().enumerate().map(replica).collect();
         let wanted = u32::try_from(replicas.len()).unwrap_or(u32::MAX);
-        Route { replicas, wanted, terms: self.terms, scaling: Scaling::default(), failure: None }
+        Route { replicas, wanted, terms: self.terms.clone(), scaling: Scaling::default(), failure: None }
     }
 }
 

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use faas_api::{Namespace, Version};
 use faas_daemon::{Admin, Shutdown};
-use faas_gateway::{Config, Credentials, Gateway, Limits};
+use faas_gateway::{Config, Credentials, Gateway};
+use faas_queue::nats::{Credentials as NatsCredentials, Durability, Jetstream, Options};
+use faas_queue::{Queue, Settings};
 use faas_testing::Routes;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -29,26 +30,35 @@ use crate::routes::{self, Function};
 const BATCH: usize = 1_000;
 
 /// Serves until standard input ends or a signal comes.
-pub(crate) fn run(file: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(file: &Path, nats: Option<&[String]>) -> anyhow::Result<()> {
     descriptors::raise()?;
     faas_daemon::init_logging("info", false)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(file));
+    let result = runtime.block_on(serve(file, nats));
     runtime.shutdown_background();
     result
 }
 
-async fn serve(file: &Path) -> anyhow::Result<()> {
+async fn serve(file: &Path, nats: Option<&[String]>) -> anyhow::Result<()> {
     let (shutdown, registry, routes) = (Shutdown::on_signals()?, Registry::new(), Routes::default());
-    let gateway = Gateway::new(config(), Arc::new(routes.clone()), &registry, shutdown.clone())?;
+    let queue = queue(nats)?;
+    let gateway = Gateway::new(config(), Arc::new(routes.clone()), queue, &registry, shutdown.clone())?;
     for batch in routes::read(file)?.chunks(BATCH) {
         routes.apply_all(batch.iter().map(|one| (one.name.as_str(), Some(one.route()))).collect());
     }
     let (listener, admin) = (bind().await?, bind().await?);
     print(&Addresses { gateway: listener.local_addr()?, admin: admin.local_addr()? })?;
     let (collecting, showing) = (gateway.clone(), gateway.clone());
-    let shown = Admin::new(registry, Arc::new(move || collecting.collect()));
-    let shown = shown.show("/load", Arc::new(move || showing.load()));
+    let collect = move || {
+        let gateway = collecting.clone();
+        async move { gateway.collect().await }
+    };
+    let load = move || {
+        let gateway = showing.clone();
+        async move { gateway.load().await }
+    };
+    let shown = Admin::new(registry, faas_daemon::show(collect));
+    let shown = shown.show("/load", faas_daemon::show(load));
     shown.set_ready(true);
     tokio::spawn(shown.run(admin, shutdown.abort.clone()));
     tokio::spawn(churn(routes, file.to_owned(), listen(shutdown.clone())));
@@ -56,20 +66,21 @@ async fn serve(file: &Path) -> anyhow::Result<()> {
 }
 
 fn config() -> Config {
-    Config {
-        namespace: Namespace::default(),
-        credentials: Some(Credentials::new("admin", "a password as long as those that faas serve makes")),
-        upstream_timeout: Duration::from_mins(1),
-        most_waiting: 1024,
-        scale_from_zero: true,
-        version: Version { commit_message: String::new(), sha: String::new(), release: String::new() },
-        workers: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
-        limits: Limits::default(),
-        trusted_proxies: None,
-        tls: None,
-        access_log: false,
-        drain_notice: Duration::ZERO,
-    }
+    let password = "a password as long as those that faas serve makes";
+    Config { credentials: Some(Credentials::new("admin", password)), ..Config::default() }
+}
+
+/// In NATS, if there is one.
+fn queue(nats: Option<&[String]>) -> anyhow::Result<Option<Arc<dyn Queue>>> {
+    let Some([url, monitor]) = nats else { return Ok(None) };
+    Ok(Some(Arc::new(Jetstream::start(Options {
+        servers: vec![url.clone()],
+        credentials: NatsCredentials::None,
+        queue: "faas-request".parse()?,
+        replicas: 1,
+        durability: Durability::Checked { monitors: vec![monitor.clone()] },
+        settings: Settings::default(),
+    }))))
 }
 
 async fn bind() -> anyhow::Result<TcpListener> {

@@ -4,6 +4,7 @@ use std::fs;
 
 use faas_testing::Cluster;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 use crate::{available, deploy, deployment, remove};
 
@@ -65,18 +66,56 @@ fn warm_functions_answer_while_the_api_server_does_not() {
     remove(&platform, "warm");
 }
 
+/// Leaves the gateway these rules in the namespace of functions.
+fn leave_rules(cluster: &Cluster, rules: &str) {
+    let patch = format!("[{{\"op\": \"replace\", \"path\": \"/rules\", \"value\": {rules}}}]");
+    let patch = ["-n", "openfaas-fn", "patch", "role", "faas-gateway", "--type=json", "-p", &patch];
+    cluster.kubectl(&patch).success();
+}
+
 #[test]
 fn a_missing_right_is_named() {
     let Some(cluster) = Cluster::take() else { return };
     let platform = cluster.install(&[]);
-    let role = "[{\"op\": \"replace\", \"path\": \"/rules\", \"value\": []}]";
-    let patch = ["-n", "openfaas-fn", "patch", "role", "faas-gateway", "--type=json", "-p", role];
-    cluster.kubectl(&patch).success();
-    let answer = platform.admin().get("/system/functions");
-    assert_eq!(answer.status, 403, "{}", answer.text());
-    for part in ["list", "functions", "openfaas-fn"] {
-        assert!(answer.text().contains(part), "{}", answer.text());
+    deploy(&platform, &deployment("asleep", "cat"));
+    let zero = json!({ "replicas": 0 });
+    assert_eq!(platform.admin().json("POST", "/system/scale-function/asleep", &zero).status, 202);
+    available(&platform, "asleep", 0);
+
+    let read =
+        r#"[{"apiGroups": ["openfaas.com"], "resources": ["functions"], "verbs": ["get", "list", "watch"]}]"#;
+    leave_rules(&cluster, read);
+    let writes = [
+        ("POST", "/system/functions", deployment("new", "cat"), "create"),
+        ("PUT", "/system/functions", deployment("asleep", "env"), "update"),
+        ("DELETE", "/system/functions", json!({ "functionName": "asleep" }), "delete"),
+        ("POST", "/system/scale-function/asleep", json!({ "replicas": 1 }), "patch"),
+    ];
+    for (method, path, body, verb) in writes {
+        let answer = platform.admin().json(method, path, &body);
+        names(&answer.text(), answer.status, verb);
     }
+    let answer = platform.http().get("/function/asleep");
+    names(&answer.text(), answer.status, "patch");
+    assert!(answer.header("x-faas-fault").starts_with("platform; "), "{}", answer.header("x-faas-fault"));
+    let secret = platform.admin().json("POST", "/system/secrets", &json!({ "name": "s", "value": "x" }));
+    assert_eq!(secret.status, 403, "{}", secret.text());
+    assert!(secret.text().contains("cannot create resource \"secrets\""), "{}", secret.text());
+
+    leave_rules(&cluster, "[]");
+    let answer = platform.admin().get("/system/functions");
+    names(&answer.text(), answer.status, "list");
     cluster.install(&[]);
     cluster.kubectl(&["-n", "openfaas", "rollout", "status", "deployment/gateway"]).success();
+    assert_eq!(platform.http().post("/function/asleep", b"awake").text(), "awake");
+    remove(&platform, "asleep");
+}
+
+/// The refusal says which rule is missing, and where.
+#[track_caller]
+fn names(text: &str, status: u16, verb: &str) {
+    assert_eq!(status, 403, "{text}");
+    for part in [format!("cannot {verb} resource \"functions\""), "in the namespace \"openfaas-fn\"".into()] {
+        assert!(text.contains(&part), "{text}");
+    }
 }

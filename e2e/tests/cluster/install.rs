@@ -1,7 +1,7 @@
 //! From nothing to a platform and back to nothing.
 
 use faas_testing::{Cluster, TEST_IMAGE, wait_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{available, condition};
 
@@ -35,7 +35,8 @@ spec:
 fn from_nothing_to_functions_and_back_to_nothing() {
     let Some(cluster) = Cluster::take() else { return };
     cluster.clear();
-    let platform = cluster.install(&[]);
+    let before = cluster_wide(&cluster);
+    let platform = cluster.install(&["--set=async=true"]);
     let tested = cluster.helm(&["test", "openfaas", "-n", "openfaas"]).success();
     assert!(tested.contains("Phase:          Succeeded"), "{tested}");
     let faas = platform.login();
@@ -70,13 +71,14 @@ functions:
     assert!(logs.contains("Wrote 5 Bytes"), "{logs}");
 
     for replicas in [3, 0, 1] {
-        let body = serde_json::json!({ "serviceName": "hello", "replicas": replicas });
+        let body = json!({ "serviceName": "hello", "replicas": replicas });
         assert_eq!(platform.admin().json("POST", "/system/scale-function/hello", &body).status, 202);
         assert_eq!(platform.function("hello")["replicas"].as_u64().unwrap_or(0), replicas);
         available(&platform, "hello", replicas);
     }
     cluster.kubectl(&["-n", "openfaas-fn", "scale", "function", "hello", "--replicas=2"]).success();
     available(&platform, "hello", 2);
+    scale_subresource(&cluster, 2);
 
     cluster.apply(MANIFEST).success();
     condition(&platform, "by-manifest", "Healthy", "Available");
@@ -86,13 +88,14 @@ functions:
         (&seen["limits"]["memory"], &seen["annotations"]["topic"]),
         (&"64Mi".into(), &"images".into())
     );
+    assert_eq!((&seen["envProcess"], &seen["envVars"]), (&"env".into(), &json!({ "write_debug": "true" })));
     let columns = cluster.kubectl(&["-n", "openfaas-fn", "get", "functions"]).success();
     assert!(columns.starts_with("NAME          IMAGE") && columns.contains("HEALTHY"), "{columns}");
 
     second_namespace(&cluster);
 
     let password = platform.password.clone();
-    assert_eq!(cluster.install(&[]).password, password, "an upgrade keeps the password");
+    assert_eq!(cluster.install(&["--set=async=true"]).password, password, "an upgrade keeps the password");
     faas.run(&["remove", "-f", "app.yml"]).success();
     cluster.kubectl(&["-n", "openfaas-fn", "delete", "function", "by-manifest"]).success();
     faas.run(&["secret", "remove", "api-key"]).success();
@@ -105,6 +108,16 @@ functions:
         pods.iter().all(|pods| pods["items"].as_array().is_some_and(Vec::is_empty)).then_some(())
     });
     assert_eq!(left(&cluster), ["secret/by-hand"]);
+    wait_for("the second namespace to go", || {
+        (cluster.kubectl(&["get", "namespace", "staging"]).code != 0).then_some(())
+    });
+    let wide: Vec<_> = cluster_wide(&cluster).into_iter().filter(|name| !before.contains(name)).collect();
+    let definition = ["functions.openfaas.com", "v1.openfaas.com"];
+    let meant = |name: &&String| {
+        ["namespace/openfaas", "namespace/openfaas-fn"].contains(&name.as_str())
+            || definition.iter().any(|meant| name.ends_with(&format!("/{meant}")))
+    };
+    assert!(wide.iter().all(|name| meant(&name)), "{wide:?}");
     assert!(cluster.kubectl(&["get", "crd", "functions.openfaas.com"]).success().contains("functions"));
 }
 
@@ -126,6 +139,34 @@ fn second_namespace(cluster: &Cluster) {
     assert!(faas.run(&["namespace", "list"]).success().contains("staging"));
     faas.run(&["namespace", "remove", "staging"]).success();
     assert_eq!(platform.http().get("/function/hello.staging").status, 404);
+}
+
+/// What autoscalers read: how many there are to be, how many there are, and what selects their pods.
+fn scale_subresource(cluster: &Cluster, replicas: u64) {
+    let path = "/apis/openfaas.com/v1/namespaces/openfaas-fn/functions/hello/scale";
+    let scale = wait_for("the scale to tell what there is", || {
+        let scale: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", path]).success()).unwrap();
+        (scale["status"]["replicas"] == replicas).then_some(scale)
+    });
+    assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&"Scale".into(), &json!(replicas)));
+    let selector = scale["status"]["selector"].as_str().unwrap();
+    wait_for("the selector to find the pods and no others", || {
+        let pods = cluster.get(&["-n", "openfaas-fn", "pods", "-l", selector]);
+        let pods = pods["items"].as_array().unwrap().clone();
+        assert!(pods.iter().all(|pod| pod["metadata"]["labels"]["faas_function"] == "hello"), "{selector}");
+        (pods.len() as u64 == replicas).then_some(())
+    });
+}
+
+/// The names of what is in no namespace; nodes and their like come and go by themselves.
+fn cluster_wide(cluster: &Cluster) -> Vec<String> {
+    let kinds =
+        cluster.kubectl(&["api-resources", "--namespaced=false", "--verbs=list", "-o", "name"]).success();
+    let passing = ["certificatesigningrequests", "componentstatuses", "nodes", "csinodes", "ipaddresses"];
+    let lasting = |kind: &&str| !passing.contains(&kind.split('.').next().unwrap_or_default());
+    let kinds: Vec<&str> = kinds.lines().filter(lasting).collect();
+    let names = cluster.kubectl(&["get", "-o", "name", &kinds.join(",")]).success();
+    names.lines().map(str::to_owned).collect()
 }
 
 /// What is in the two namespaces beside what every namespace has.

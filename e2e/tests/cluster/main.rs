@@ -12,11 +12,12 @@ mod faults;
 mod install;
 mod leader;
 mod load;
+mod queue;
 mod templates;
 mod troubles;
 mod walkthrough;
 
-use faas_testing::{Installation, TEST_IMAGE, wait_for};
+use faas_testing::{Cluster, Installation, TEST_IMAGE, wait_for};
 use serde_json::{Value, json};
 
 /// The body that deploys the test image as `name`.
@@ -55,4 +56,14 @@ fn condition(platform: &Installation<'_>, name: &str, kind: &str, reason: &str) 
             conditions.into_iter().find(|found| found["type"] == kind && found["reason"] == reason)?;
         Some((found["status"].as_str()?.to_owned(), found["message"].as_str()?.to_owned()))
     })
+}
+
+/// What enforcing Pod Security "restricted" would say of the pods that are in a namespace.
+fn restricted_says(cluster: &Cluster, namespace: &str) -> String {
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    let label = ["label", "namespace", namespace, "--overwrite", "--dry-run=server", label];
+    let labelled = cluster.kubectl(&label);
+    let said = labelled.stderr.clone();
+    labelled.success();
+    said
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use faas_testing::Cluster;
 
-use crate::available;
+use crate::{available, restricted_says};
 
 /// Template, what is posted, what comes back.
 const TEMPLATES: [(&str, &str, &str); 4] = [
@@ -27,9 +27,7 @@ fn templates_run_as_images() {
         let (name, stack) = (format!("from-{template}"), format!("from-{template}.yml"));
         faas.run(&["new", "--lang", template, &name, "--prefix", "docker.io/faas-test"]).success();
         faas.run(&["build", "-f", &stack]).success();
-        let image = format!("docker.io/faas-test/{name}:latest");
-        run(&cluster, "deploy/images/function", &[&format!("build/{name}.zip"), &image]);
-        run(&cluster, "deploy/devcluster/devcluster", &["load", &format!("build/{name}.tar")]);
+        load_built(&cluster, &name);
         // Where nothing but the temporary folder can be written to.
         let deployed = faas.run(&["deploy", "-f", &stack, "--readonly"]).success();
         assert!(deployed.contains("Deployed. 202 Accepted."), "{deployed}");
@@ -43,14 +41,18 @@ fn templates_run_as_images() {
             assert_eq!((answer.status, answer.text().as_str()), (200, expected), "{template}");
         }
     }
-    let label = "pod-security.kubernetes.io/enforce=restricted";
-    let label = ["label", "namespace", "openfaas-fn", "--overwrite", "--dry-run=server", label];
-    let labelled = cluster.kubectl(&label);
-    assert!(!labelled.stderr.contains("Warning"), "{}", labelled.stderr);
-    labelled.success();
+    assert_eq!(restricted_says(&cluster, "openfaas-fn"), "");
     for (template, ..) in TEMPLATES {
         crate::remove(&platform, &format!("from-{template}"));
     }
+}
+
+/// Makes an image of the package that `faas build` left, and puts it into the node. Its name.
+pub(crate) fn load_built(cluster: &Cluster, name: &str) -> String {
+    let image = format!("docker.io/faas-test/{name}:latest");
+    run(cluster, "deploy/images/function", &[&format!("build/{name}.zip"), &image]);
+    run(cluster, "deploy/devcluster/devcluster", &["load", &format!("build/{name}.tar")]);
+    image
 }
 
 /// Runs a script of the repository, where the command line runs.

@@ -90,10 +90,13 @@ fn pods_that_do_not_start_say_why_in_describe() {
     pull["image"] = json!("localhost/absent:1");
     let mut huge = deployment("huge", "cat");
     huge["requests"] = json!({ "memory": "900Gi" });
+    let mut gpu = deployment("gpu", "cat");
+    gpu["limits"] = json!({ "nvidia.com/gpu": "1" });
     for (name, body, reason, text) in [
         ("crash", crash, "CrashLoop", "exit code 1: see \"faas logs crash\""),
         ("pull", pull, "ImagePullBackOff", "localhost/absent:1 could not be pulled"),
         ("huge", huge, "Unschedulable", "no node takes it"),
+        ("gpu", gpu, "Unschedulable", "nvidia.com/gpu"),
     ] {
         deploy(&platform, &body);
         let (status, message) = condition(&platform, name, "Healthy", reason);
@@ -105,7 +108,8 @@ fn pods_that_do_not_start_say_why_in_describe() {
     }
     let last_words = faas.run(&["logs", "crash", "--tail=false"]).success();
     assert!(last_words.contains("this handler is broken"), "{last_words}");
-    for name in ["crash", "pull", "huge"] {
+    assert_eq!(platform.function("gpu")["limits"], json!({ "nvidia.com/gpu": "1" }));
+    for name in ["crash", "pull", "huge", "gpu"] {
         remove(&platform, name);
     }
 }

@@ -7,6 +7,10 @@
     reason = "a claim of zero says how much was tried; helpers"
 )]
 
+mod nats;
+mod queue;
+mod recorder;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
