@@ -88,8 +88,9 @@ impl Engine {
             Ok(known) => known,
             Err(_) => self.store.anyones_entry_now(id).await?.entry,
         };
-        // A worker may have taken it by now: then the record is of this very job.
-        if known.is_none_or(|known| known.nonce == content.nonce) {
+        // A worker may have had it by now: then the record is of this very job. One that has not ended though no job
+        // lay there is what is left of a job that was purged.
+        if known.is_none_or(|known| known.nonce == content.nonce || !known.ended()) {
             return Ok(());
         }
         // Should this fail, whoever takes it finds the record that says it ended.

@@ -78,6 +78,12 @@ impl Entry {
         again.is_ok_and(|again| again == *read)
     }
 
+    /// Whether it is of another job, which had the name before and was purged. (What was redriven without a record has
+    /// no nonce.)
+    pub(super) fn is_left_behind(&self, nonce: &str) -> bool {
+        !self.ended() && !self.nonce.is_empty() && self.nonce != nonce
+    }
+
     /// Whether nobody has ended that lease.
     pub(super) fn is_held_by(&self, lease: &Lease) -> bool {
         self.state == State::Running && self.token == lease.token

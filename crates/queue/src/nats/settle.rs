@@ -192,19 +192,21 @@ impl Engine {
     /// Copies what lies there to the dead letters, unless it was redriven meanwhile.
     async fn bury(&self, place: Place<'_>, entry: &Entry, sequence: u64) -> Result<(), Error> {
         let subject = self.store.names.job(Stream::Jobs, place);
-        let lying = self.store.find_last(Stream::Jobs, &subject).await?;
+        let mut lying = self.store.last(Stream::Jobs, &subject).await?;
+        if lying.as_ref().is_none_or(|lying| lying.sequence != sequence) {
+            // A replica may not have heard of it yet.
+            lying = self.store.latest(Stream::Jobs, &subject).await?;
+        }
         let Some(lying) = lying.filter(|lying| lying.sequence == sequence) else { return Ok(()) };
         self.keep_result_for_good(place, entry).await?;
         self.publish_dead(place, lying.payload).await
     }
 
+    /// In place of an earlier one, which whoever redrives it is about to remove.
     async fn publish_dead(&self, place: Place<'_>, payload: bytes::Bytes) -> Result<(), Error> {
         let subject = self.store.names.job(Stream::Dead, place);
-        let publish = Publish { payload, after: Some(0), ..Publish::default() };
-        match self.store.publish(subject, publish).await {
-            Ok(_) | Err(Fault::Conflict) => Ok(()),
-            Err(Fault::Away(error)) => Err(error),
-        }
+        let publish = Publish { payload, ..Publish::default() };
+        self.store.publish(subject, publish).await.map(drop).map_err(Fault::into)
     }
 
     /// What cannot be a job becomes a dead letter, so that somebody may look at it.

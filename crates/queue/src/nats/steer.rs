@@ -115,7 +115,9 @@ impl Engine {
             self.write_anew(place, known, lying).await?;
             self.purge_results(place, earlier.as_ref()).await?;
             self.admit_registered(&function).await?;
-            self.publish_anew(place, lying).await?;
+            if !self.publish_anew(place, lying).await? {
+                return Ok(false);
+            }
         }
         self.store.delete(Stream::Dead, lying.sequence).await?;
         Ok(dead)
@@ -134,17 +136,21 @@ impl Engine {
         }
     }
 
-    /// In place of one that lies there still: its worker has yet to acknowledge that it died, and would remove it.
-    async fn publish_anew(&self, place: Place<'_>, lying: &Lying) -> Result<(), Error> {
+    /// In place of the same one if that lies there still: its worker has yet to acknowledge that it died, and would
+    /// remove it. False if another job has its name by now; the letter stays.
+    async fn publish_anew(&self, place: Place<'_>, lying: &Lying) -> Result<bool, Error> {
         let subject = self.store.names.job(Stream::Jobs, place);
         for _ in 0..TRIES {
             let publish = Publish { payload: lying.payload.clone(), after: Some(0), ..Publish::default() };
             match self.store.publish(subject.clone(), publish).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(Fault::Away(error)) => return Err(error),
                 Err(Fault::Conflict) => {}
             }
             if let Some(earlier) = self.store.latest(Stream::Jobs, &subject).await? {
+                if earlier.payload != lying.payload {
+                    return Ok(false);
+                }
                 self.store.delete(Stream::Jobs, earlier.sequence).await?;
             }
         }
@@ -182,7 +188,7 @@ impl Engine {
 
     async fn purge_live(&self, function: &FunctionId) -> Result<u64, Error> {
         let jobs = self.store.names.jobs(Stream::Jobs, function);
-        // None was ever handed out: nothing is known of any but that it waits.
+        // Nobody has any of them. Records that are left, of attempts before the consumer was made anew, go by themselves.
         if self.pending(function).await?.delivered == 0 {
             return self.store.purge(Stream::Jobs, &jobs).await;
         }

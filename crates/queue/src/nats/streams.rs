@@ -93,7 +93,9 @@ fn config(names: &Names, stream: Stream, replicas: usize) -> Config {
             let retention = RetentionPolicy::WorkQueue;
             Config { retention, republish: Some(hints(names)), allow_atomic_publish: true, ..base }
         }
-        Stream::Dead | Stream::Bodies => base,
+        // One that dies again takes the place of what was redriven; still nothing else is thrown away for room.
+        Stream::Dead => Config { max_messages_per_subject: 1, ..base },
+        Stream::Bodies => base,
         Stream::Results => Config { allow_message_ttl: true, ..base },
         Stream::Records => Config { allow_message_ttl: true, ..last_only },
         Stream::Leases => leases(replicas, Config { allow_message_ttl: true, ..last_only }),

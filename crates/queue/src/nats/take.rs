@@ -104,6 +104,8 @@ impl Engine {
         began: Instant,
     ) -> Result<Option<Option<Taken>>, Error> {
         let (function, id) = (&content.job.function, &content.job.id);
+        let of_this = known.entry.filter(|entry| !entry.is_left_behind(&content.nonce));
+        let known = Versioned { entry: of_this, ..known };
         if let Some(entry) = &known.entry {
             if entry.ended() {
                 return self.finish(function, delivery, entry).await.map(|()| Some(None));

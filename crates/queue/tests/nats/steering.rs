@@ -42,6 +42,60 @@ async fn redriving_all_ends_though_they_die_again() {
     let redriven = timeout(LONG, queue.redrive(&function("f"), None)).await;
     dying.abort();
     assert_eq!(redriven.unwrap().unwrap(), JOBS);
+    for number in 0..JOBS {
+        let found = queue.find(&id(&format!("j{number}"))).await.unwrap();
+        assert!(found.is_some_and(|found| found.job.is_some()), "of j{number} there is only its record");
+    }
+}
+
+/// Between the two steps of a redrive: it is a job again, and its old letter not removed yet.
+#[tokio::test]
+async fn a_job_that_dies_while_it_is_redriven_has_a_new_letter() {
+    let Some(nats) = Nats::start() else { return };
+    let queue = open(&nats, LEASE).await;
+    queue.append(job("f", "one"), text("hello")).await.unwrap();
+    die(&queue, "f").await;
+    let letters = context(&nats).await.get_stream("OF_faas-request_DEAD").await.unwrap();
+    let letter = "_of.dead.faas-request.openfaas-fn.f.one";
+    let old = letters.get_last_raw_message_by_subject(letter).await.unwrap();
+    queue.redrive(&function("f"), None).await.unwrap();
+    let context = context(&nats).await;
+    context.publish(letter, old.payload.clone()).await.unwrap().await.unwrap();
+    let before = letters.get_last_raw_message_by_subject(letter).await.unwrap().sequence;
+    die(&queue, "f").await;
+    assert!(letters.get_last_raw_message_by_subject(letter).await.unwrap().sequence > before);
+}
+
+/// Its consumer was made anew, so the server knows of none that was taken, and records of attempts stay behind.
+#[tokio::test]
+async fn what_is_left_of_a_purged_job_keeps_none_of_its_name_out() {
+    let Some(nats) = Nats::start() else { return };
+    let queue = open(&nats, LEASE).await;
+    queue.append(job("f", "one"), text("first")).await.unwrap();
+    let taken = take_one(&queue, "f").await;
+    let later = Timestamp::now() + Duration::from_hours(1);
+    queue.settle(&taken.lease, &failed(), Then::Later(later)).await.unwrap();
+    context(&nats).await.delete_consumer_from_stream("openfaas-fn_f", "OF_faas-request").await.unwrap();
+    assert_eq!(queue.purge(&function("f"), Shelf::Live).await.unwrap(), 1);
+    queue.append(job("f", "one"), text("second")).await.unwrap();
+    let taken = take_one(&queue, "f").await;
+    assert_eq!((taken.record, read(taken.body).await), (Record::default(), b"second".to_vec()));
+}
+
+/// A keyed invocation that was repeated while its first job was among the dead and their records had gone.
+#[tokio::test]
+async fn redriving_takes_no_other_job_of_the_name_away() {
+    let Some(nats) = Nats::start() else { return };
+    let queue = open(&nats, LEASE).await;
+    queue.append(job("f", "one"), text("first")).await.unwrap();
+    die(&queue, "f").await;
+    let records = context(&nats).await.get_stream("OF_faas-request_RECORDS").await.unwrap();
+    records.purge().await.unwrap();
+    queue.append(job("f", "one"), text("second")).await.unwrap();
+    assert_eq!(queue.redrive(&function("f"), None).await.unwrap(), 0);
+    let taken = take_one(&queue, "f").await;
+    assert_eq!(read(taken.body).await, b"second");
+    assert_eq!(queue.depths().await.unwrap()[0].dead, 1);
 }
 
 /// Its worker wrote that it died, copied it to the dead letters, and was slow to acknowledge.
