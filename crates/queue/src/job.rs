@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One asynchronous invocation, all but its body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Also what its function and its callback get as `X-Call-Id`.
     pub id: CallId,
@@ -38,6 +38,14 @@ pub struct Job {
     pub annotations: BTreeMap<String, String>,
     /// When.
     pub accepted_at: Timestamp,
+}
+
+/// Without headers and addresses, which may hold credentials.
+impl fmt::Debug for Job {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut job = formatter.debug_struct("Job");
+        job.field("id", &self.id).field("function", &self.function).finish_non_exhaustive()
+    }
 }
 
 /// A job's body, or its answer's.

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use faas_api::{FunctionId, IpRange, Namespace};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy::{Malformed, Policy};
@@ -47,6 +48,9 @@ use invoke::Invoker;
 
 /// So many warnings about annotations are remembered, so that each is given once.
 const MOST_WARNED: usize = 10_000;
+
+/// Between two words on a gateway that is not reached.
+const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
 
 /// What a worker is told.
 #[derive(Debug, Clone)]
@@ -139,6 +143,8 @@ struct Shared {
     /// The grace is over: what runs is given back.
     closing: CancellationToken,
     warned: Mutex<HashSet<(FunctionId, &'static str)>>,
+    /// When it was last said that the gateway is not reached.
+    unreached: Mutex<Option<Instant>>,
 }
 
 impl Worker {
@@ -154,8 +160,9 @@ impl Worker {
         let tls = client::tls().map_err(Error::Tls)?;
         let invoker = Invoker::new(client::open(Arc::clone(&tls)), &settings).map_err(Error::Gateway)?;
         let caller = Caller::new(Arc::clone(&queue), secrets, own, tls, &settings);
-        let (closing, warned) = (CancellationToken::new(), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { queue, settings, invoker, caller, metrics, closing, warned }) })
+        let (closing, warned, unreached) = (CancellationToken::new(), Mutex::default(), Mutex::default());
+        let shared = Shared { queue, settings, invoker, caller, metrics, closing, warned, unreached };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Works until `stop`; then nothing is taken any more, what runs may end within the grace, and the rest is given
@@ -173,6 +180,15 @@ impl Shared {
             self.warn(&job.function, &malformed);
         }
         policy
+    }
+
+    /// Jobs wait meanwhile, so nothing else would tell.
+    fn warn_unreached(&self, why: &str) {
+        let Ok(mut said) = self.unreached.lock() else { return };
+        if said.is_none_or(|at| at.elapsed() >= BETWEEN_WARNINGS) {
+            *said = Some(Instant::now());
+            tracing::warn!(gateway = %self.invoker.gateway(), error = why, "the gateway is not reached: jobs wait");
+        }
     }
 
     fn warn(&self, function: &FunctionId, malformed: &Malformed) {

@@ -40,6 +40,20 @@ fn a_gateway_that_is_down_is_named() {
 }
 
 #[test]
+fn a_queue_worker_is_told_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let worker = |variables: &[(&str, &str)]| {
+        let faas = Faas::new(folder.path());
+        let faas = variables.iter().fold(faas, |faas, (name, value)| faas.with(name, value));
+        faas.run(&["queue-worker", "--admin", "127.0.0.1:0"]).failure()
+    };
+    let error = worker(&[]);
+    assert!(error.contains("gateway_url=http://gateway:8080"), "{error}");
+    let error = worker(&[("gateway_url", "http://127.0.0.1:1")]);
+    assert!(error.contains("nats_host=nats"), "{error}");
+}
+
+#[test]
 fn a_wrong_password_is_not_saved() {
     let platform = Platform::start();
     let faas = platform.faas();

@@ -41,6 +41,10 @@ async fn work(args: &QueueWorkerArgs, env: &Env) -> anyhow::Result<()> {
     let (shutdown, registry) = (Shutdown::on_signals()?, Registry::new());
     let settings = role::queue::settings(env, &Limits::default());
     let worker = role::queue::worker::settings(env, settings, variables::namespace(env)?)?;
+    if worker.other_gateway_urls.is_empty() {
+        let missing = failure("gateway_url: expected where the gateway is, which makes the invocations");
+        return Err(missing.hint("gateway_url=http://gateway:8080").into());
+    }
     let Some(nats) = role::queue::nats::start(env, settings)? else {
         let missing = failure("nats_host: expected the host of the NATS that gateways put invocations into");
         return Err(missing.hint("nats_host=nats, or all of it: nats_url=nats://nats:4222").into());

@@ -53,6 +53,10 @@ const ASIDE: &str = ".corrupt-";
 impl Salvage {
     /// Replaces the file at `path`, which nobody has open.
     pub(super) fn run(path: &Path, sync: bool, why: &rusqlite::Error) -> Result<()> {
+        // An earlier one broke off where only names were left to change: nothing was written since.
+        if Self::finish_earlier(path)? {
+            return Ok(());
+        }
         let (fresh, patched) = (beside(path, ".salvage-part"), beside(path, ".patched"));
         remove(&fresh)?;
         remove(&patched)?;
@@ -70,9 +74,13 @@ impl Salvage {
         Ok(())
     }
 
-    /// Finishes what a killed process began: the new file is whole once it has its name.
-    pub(super) fn finish_earlier(path: &Path) -> io::Result<()> {
-        if beside(path, ".salvage").exists() { set_aside(path).map(drop) } else { Ok(()) }
+    /// Finishes what a killed process began: the new file is whole once it has its name. False if there is none.
+    pub(super) fn finish_earlier(path: &Path) -> io::Result<bool> {
+        let begun = beside(path, ".salvage").exists();
+        if begun {
+            set_aside(path)?;
+        }
+        Ok(begun)
     }
 
     fn report(&self, aside: &Path, why: &rusqlite::Error) {
@@ -228,4 +236,18 @@ fn remove(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_that_waits_for_its_name_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queue.db");
+        fs::write(beside(&path, ".salvage"), "whole").unwrap();
+        Salvage::run(&path, false, &damaged("again")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
 }

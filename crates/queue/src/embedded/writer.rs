@@ -200,14 +200,16 @@ impl Writer {
         }
         step.upkeep()?;
         requests.iter_mut().try_for_each(|request| request.run(&mut step))?;
+        // Before the end, so that nothing fails once it is on disk.
+        let counts = self.void.then(|| super::file::count(&self.connection)).transpose()?;
         step.prepare("COMMIT")?.execute([])?;
         step.named.iter().for_each(|file| file.keep());
         let (changes, unnamed) = (step.changes, step.unnamed);
         self.book.apply(changes);
         self.bodies.remove(&unnamed);
-        if self.void {
+        if let Some(counts) = counts {
             self.void = false;
-            self.recount()?;
+            self.book.replace(counts);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::TryFutureExt as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -118,7 +118,9 @@ impl Engine {
             };
             let together = job.fresh && !repeated && batches::fits(&payload);
             let published = if together {
-                self.batches.publish(subject.clone(), publish).await.map(|()| 0)
+                let publishing = self.batches.publish(subject.clone(), publish);
+                // A part that nobody waits for any more is not sent.
+                timeout_at(deadline, publishing).await.unwrap_or_else(|_| Err(batches::unknown())).map(|()| 0)
             } else {
                 self.store.publish(subject.clone(), publish).await
             };

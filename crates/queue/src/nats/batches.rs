@@ -68,7 +68,8 @@ async fn run(store: Store, mut receiver: mpsc::Receiver<Part>) {
     }
 }
 
-async fn write(store: &Store, parts: Vec<Part>) {
+async fn write(store: &Store, mut parts: Vec<Part>) {
+    parts.retain(|part| !part.done.is_closed());
     if parts.len() > 1 {
         return write_together(store, parts).await;
     }
@@ -90,6 +91,6 @@ async fn write_together(store: &Store, parts: Vec<Part>) {
 }
 
 /// It may have been written.
-fn unknown() -> Fault {
+pub(super) fn unknown() -> Fault {
     Fault::Away(Error::unavailable("write to NATS")(Refused::NotAnswered))
 }

@@ -3,7 +3,9 @@
 //! The last chunk to be written is number 0. It says how many there are, so what has one is whole. (The object store
 //! of JetStream waits for each chunk, leaves what broke off where nobody finds it, and cannot expire single objects.)
 
+use std::future::ready;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -45,15 +47,21 @@ impl Store {
         object
     }
 
-    async fn write_chunks(&self, put: &Put<'_>, chunks: BodyStream) -> Result<Object, Error> {
-        let mut chunks = chunks.peekable();
+    async fn write_chunks(&self, put: &Put<'_>, mut chunks: BodyStream) -> Result<Object, Error> {
+        let (failed, relaxed) = (&AtomicBool::new(false), Ordering::Relaxed);
         let first = chunks.next().await.transpose().map_err(|error| refusal(error, put.most_bytes))?;
         let written = chunks
             .map_err(|error| refusal(error, put.most_bytes))
+            .take_while(|_| ready(!failed.load(relaxed)))
             .zip(stream::iter(1..))
-            .map(|(chunk, number): (_, u64)| async move { self.write_chunk(put, number, chunk?, None).await })
+            .map(|(chunk, number): (_, u64)| async move {
+                let written = self.write_chunk(put, number, chunk?, None).await;
+                failed.fetch_or(written.is_err(), relaxed);
+                written
+            })
             .buffer_unordered(AT_ONCE);
-        // Waits for all that are under way even if one fails, since what is removed then must not come after.
+        // If one fails, those that are under way are waited for, since what is removed then must not come after, and no
+        // more is read.
         let written = written
             .fold(Ok(0_u64), |so_far, one| async { so_far.and_then(|count| one.map(|()| count + 1)) })
             .await?;

@@ -1,7 +1,7 @@
 //! Looking up the records of many jobs by one request: what is asked while a request is under way goes with the next.
 //!
-//! Every append asks whether its job ended already. One by one these questions cost the server as much as the
-//! publications; together they cost little. Bounded: whoever finds the list full waits.
+//! Every append under a name of the caller's asks whether such a job ended already. One by one these questions cost the
+//! server as much as the publications; together they cost little. Bounded: whoever finds the list full waits.
 
 use std::collections::HashMap;
 

@@ -63,10 +63,19 @@ pub(super) struct Content {
 }
 
 /// Where a body is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Stored {
     Inline(Bytes),
     Apart(Object),
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(bytes) => write!(formatter, "Inline({} bytes)", bytes.len()),
+            Self::Apart(object) => formatter.debug_tuple("Apart").field(object).finish(),
+        }
+    }
 }
 
 /// Why a message is no job.

@@ -91,6 +91,8 @@ impl From<Fault> for Error {
 struct Acknowledged {
     #[serde(default)]
     seq: u64,
+    /// Of a batch, the messages that were written.
+    count: Option<usize>,
     error: Option<ServerError>,
 }
 
@@ -118,13 +120,13 @@ impl Publish {
     }
 }
 
-/// The sequence of what was written.
-fn acknowledged(answer: &[u8]) -> Result<u64, Fault> {
+/// The sequence of what was written: one message, or a batch of so many.
+fn acknowledged(answer: &[u8], batch: Option<usize>) -> Result<u64, Fault> {
     let away = |refused| Err(Fault::Away(Error::unavailable(WRITE)(refused)));
     let answer: Acknowledged =
         serde_json::from_slice(answer).map_err(|source| Fault::Away(Error::unavailable(WRITE)(source)))?;
     match answer.error {
-        None if answer.seq > 0 => Ok(answer.seq),
+        None if answer.seq > 0 && answer.count == batch => Ok(answer.seq),
         None => away(Refused::Unreadable),
         Some(error) if WRONG_LAST.contains(&error.err_code) => Err(Fault::Conflict),
         Some(ServerError { err_code: code, description: text }) => away(Refused::Says { code, text }),
@@ -142,7 +144,7 @@ impl Store {
         let (payload, headers) = publish.into_parts();
         let request = Request::new().payload(payload).headers(headers);
         let answer = self.request(WRITE, subject, request).await.map_err(Fault::Away)?;
-        acknowledged(&answer.payload)
+        acknowledged(&answer.payload, None)
     }
 
     /// Writes all of these to one stream that allows it, or none. They are on the server's disk when this returns.
@@ -157,7 +159,7 @@ impl Store {
                 headers.insert("Nats-Batch-Commit", "1");
                 let request = Request::new().payload(payload).headers(headers);
                 let answer = self.request(WRITE, subject, request).await.map_err(Fault::Away)?;
-                return acknowledged(&answer.payload).map(drop);
+                return acknowledged(&answer.payload, Some(last)).map(drop);
             }
             let sent = self.client.publish_with_headers(subject, headers, payload).await;
             sent.map_err(|error| Fault::Away(Error::unavailable(WRITE)(error)))?;

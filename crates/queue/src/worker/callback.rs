@@ -37,6 +37,8 @@ pub(super) struct Caller {
     client: Client,
     default_namespace: Namespace,
     limit: std::time::Duration,
+    /// Bytes of an answer that are sent.
+    most: u64,
 }
 
 /// One try.
@@ -57,7 +59,8 @@ impl Caller {
         let (allowed, refused) = (settings.allowed.clone(), settings.refused.clone());
         let client = client::guarded(tls, Arc::new(Destinations { own: own.clone(), allowed, refused }));
         let default_namespace = settings.default_namespace.clone();
-        Self { queue, secrets, own, client, default_namespace, limit: settings.longest_callback }
+        let (limit, most) = (settings.longest_callback, settings.most_called_back);
+        Self { queue, secrets, own, client, default_namespace, limit, most }
     }
 
     /// One try, redirects included.
@@ -160,7 +163,9 @@ impl Caller {
             set(&mut headers, name, &value);
         }
         if lost {
-            set(&mut headers, headers::FAULT, "queue; the answer is longer than what is called back");
+            let too_long = answer.size > self.most;
+            let why = if too_long { "is longer than what is called back" } else { "could not be kept" };
+            set(&mut headers, headers::FAULT, &format!("queue; the answer {why}"));
         }
         headers
     }

@@ -99,6 +99,9 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Source: Microsoft, "What is IP address 168.63.129.16?"
+const AZURE: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = match a {
@@ -106,6 +109,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         // What Google's Kubernetes gives its Services.
         34 => b == 118 && (224..240).contains(&c),
         100 => (64..128).contains(&b),
+        // Where Azure answers for a machine's own.
+        168 => address == AZURE,
         169 => b == 254,
         172 => (16..32).contains(&b),
         192 => b == 168 || (b == 0 && (c == 0 || c == 2)) || (b == 88 && c == 99),
@@ -153,6 +158,7 @@ mod tests {
             "100.127.255.255",
             "127.0.0.1",
             "127.9.9.9",
+            "168.63.129.16",
             "169.254.169.254",
             "172.16.0.1",
             "172.31.255.255",
@@ -197,6 +203,7 @@ mod tests {
             "1.1.1.1",
             "100.63.255.255",
             "100.128.0.0",
+            "168.63.129.17",
             "172.15.0.1",
             "172.32.0.1",
             "192.1.0.1",

@@ -37,7 +37,7 @@ pub(super) struct Dispatcher {
     used: usize,
     /// Callbacks that hold no place.
     calling: usize,
-    /// Jobs that were answered and have a callback to make.
+    /// Jobs that were answered and have a callback to make. Unbounded, but there is at most one word of each in hand.
     answered: (mpsc::UnboundedSender<Answered>, mpsc::UnboundedReceiver<Answered>),
     /// Who lacks a place, the longest first.
     starved: VecDeque<FunctionId>,

@@ -54,6 +54,11 @@ impl Invoker {
         Ok(Self { client, scheme, authority, prefix })
     }
 
+    /// Where it asks.
+    pub(super) fn gateway(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Asks the function. What comes back instead of an answer is how the invocation ended.
     pub(super) async fn invoke(&self, job: &Job, body: Body) -> Result<Response<Incoming>, End> {
         let request = self.request(job, body).map_err(|error| End::Broken(chain(&error)))?;

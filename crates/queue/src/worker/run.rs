@@ -116,7 +116,13 @@ impl Run {
         let asked = timeout(limit, self.ask(body)).await;
         let Asked { end, capacity, moment } =
             asked.unwrap_or_else(|_| Ok(self.failed(End::Broken("no answer in time".to_owned()))))?;
-        let reached = !matches!(end, End::Unreached(_));
+        let reached = match &end {
+            End::Unreached(why) => {
+                self.shared.warn_unreached(why);
+                false
+            }
+            _ => true,
+        };
         let invoked = Invoked { at, seconds: began.elapsed().as_secs_f64(), end };
         let before = self.step().record;
         let (record, then) = self.policy.after_invocation(&before, invoked, moment);

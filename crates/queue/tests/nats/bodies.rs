@@ -1,4 +1,6 @@
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,6 +64,25 @@ async fn a_body_that_breaks_off_or_is_too_large_leaves_nothing() {
     assert!(matches!(appended, Err(Error::TooLarge { .. })), "{appended:?}");
     assert_eq!(lying(&nats, "OF_faas-request_BODIES").await, 0);
     assert_eq!(queue.find(&id("one")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_body_that_finds_no_room_is_not_read_to_its_end() {
+    const PIECES: usize = 400;
+    let small = "jetstream { sync_interval: always, store_dir: jetstream, max_file_store: 20MB }";
+    let Some(nats) = Nats::start_configured(small) else { return };
+    let queue = open(&nats, LEASE).await;
+    let read = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&read);
+    let pieces = (0..PIECES).map(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(Bytes::from(vec![0; 256 << 10]))
+    });
+    let appended = queue.append(job("f", "one"), Body::Stream(Box::pin(stream::iter(pieces)))).await;
+    assert!(matches!(appended, Err(Error::Unavailable { .. })), "{appended:?}");
+    // A quarter of 20 MB fits, and some more are on their way.
+    assert!((15..60).contains(&read.load(Ordering::Relaxed)), "{read:?} of {PIECES}");
+    assert_eq!(lying(&nats, "OF_faas-request_BODIES").await, 0);
 }
 
 #[tokio::test]

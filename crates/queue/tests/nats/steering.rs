@@ -8,6 +8,7 @@ use faas_testing::Nats;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{LONG, context, function, id, job, open, read, take_one, text};
 
@@ -33,15 +34,19 @@ async fn redriving_all_ends_though_they_die_again() {
         queue.append(job("f", &format!("j{number}")), text("x")).await.unwrap();
         die(&queue, "f").await;
     }
-    let worker = queue.clone();
+    let (worker, stop) = (queue.clone(), CancellationToken::new());
+    let stopped = stop.clone();
     let dying = tokio::spawn(async move {
-        loop {
-            die(&worker, "f").await;
+        while !stopped.is_cancelled() {
+            for taken in worker.take(&function("f"), 1).await.unwrap() {
+                worker.settle(&taken.lease, &failed(), Then::Dead).await.unwrap();
+            }
         }
     });
     let redriven = timeout(LONG, queue.redrive(&function("f"), None)).await;
-    dying.abort();
     assert_eq!(redriven.unwrap().unwrap(), JOBS);
+    stop.cancel();
+    dying.await.unwrap();
     for number in 0..JOBS {
         let found = queue.find(&id(&format!("j{number}"))).await.unwrap();
         assert!(found.is_some_and(|found| found.job.is_some()), "of j{number} there is only its record");
