@@ -12,9 +12,10 @@
 mod body;
 mod callback;
 mod job;
+mod offer;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::header::ALLOW;
@@ -22,7 +23,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode}
 use bytes::Bytes;
 use faas_api::headers;
 use faas_queue::{CallId, Error, Queue};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::fault::{Fault, Side};
 use crate::framing::Fields;
@@ -31,25 +32,47 @@ use crate::invoke::access::Access;
 use crate::invoke::{self, headers::Stamp};
 use crate::server::Client;
 use crate::service::Content;
-use body::{Taken, Verdict};
+use body::{Room, Verdict};
 use job::Draft;
-
-pub(crate) use body::Room;
+use offer::{Offer, Unqueued};
 
 /// What stands before a function's name, or a job's.
 pub(crate) const PREFIX: &str = "/async-function/";
 
-/// How long the queue may take to write down what it has been given.
-const APPEND_LIMIT: Duration = Duration::from_secs(30);
 /// Seconds after which what was not accepted may be.
 const RETRY_AFTER: u16 = 5;
+/// Between two lines in the log on what was not accepted.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 const POST: HeaderValue = HeaderValue::from_static("POST");
+const FAULT: HeaderName = HeaderName::from_static(headers::FAULT);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(headers::IDEMPOTENCY_KEY);
 
 /// Where jobs go, and the memory that their bodies may take on the way.
 pub(crate) struct Ingest {
-    pub(crate) queue: Arc<dyn Queue>,
-    pub(crate) room: Arc<Room>,
+    queue: Arc<dyn Queue>,
+    room: Arc<Room>,
+    /// When it was last said that something was not accepted.
+    warned: Mutex<Option<Instant>>,
+}
+
+impl Ingest {
+    pub(crate) fn new(queue: Arc<dyn Queue>, memory_bytes: usize) -> Self {
+        Self { queue, room: Room::new(memory_bytes), warned: Mutex::default() }
+    }
+
+    pub(crate) fn queue(&self) -> &dyn Queue {
+        &*self.queue
+    }
+
+    /// A flood of refusals is no flood of lines.
+    fn may_warn(&self) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let long_ago = warned.is_none_or(|at| at.elapsed() >= BETWEEN_WARNINGS);
+        if long_ago {
+            *warned = Some(Instant::now());
+        }
+        long_ago
+    }
 }
 
 /// Answers `POST /async-function/{name}[.{namespace}][/path]`.
@@ -60,7 +83,7 @@ pub(crate) async fn enqueue(
     fields: &Fields,
     access: &mut Option<Box<Access>>,
 ) -> Response<Content> {
-    let started = Instant::now();
+    let (started, method) = (Instant::now(), request.method().clone());
     let own = invoke::headers::call_id(request.headers(), fields);
     let mut stamp = Stamp::new(own.filter(|id| call_id(id).is_some()));
     let accepted = accept(client, ingest, request, fields, &mut stamp).await;
@@ -77,7 +100,7 @@ pub(crate) async fn enqueue(
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(ALLOW, POST);
     }
-    metrics.record_ingest(response.status(), started.elapsed());
+    metrics.record_ingest(&method, response.status(), started.elapsed());
     response
 }
 
@@ -87,8 +110,11 @@ pub(crate) fn has_body(method: &Method) -> bool {
 }
 
 /// The answer to other methods where functions are posted to.
-pub(crate) async fn not_allowed() -> (StatusCode, [(HeaderName, HeaderValue); 1]) {
-    (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, POST)])
+pub(crate) async fn not_allowed() -> (StatusCode, [(HeaderName, HeaderValue); 2]) {
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        [(ALLOW, POST), (FAULT, HeaderValue::from_static("client; method not allowed"))],
+    )
 }
 
 async fn accept(
@@ -107,22 +133,11 @@ async fn accept(
     if let Some(key) = key {
         stamp.rename(job::derive_id(&draft.function, key));
     }
-    let limits = &client.worker.gateway.0.config.limits;
-    let taken = body::take(upload, ingest, limits).await.map_err(Fault::from)?;
-    let queued = match taken {
-        Taken::Whole(bytes, held) => {
-            let queued = append_whole(ingest, &draft, stamp, key.is_some(), &bytes).await;
-            drop(held);
-            queued
-        }
-        Taken::Streamed(stream) => {
-            let limit = APPEND_LIMIT + body::longest(limits);
-            Box::pin(append_stream(ingest, &draft, stamp, key.is_some(), stream, limit)).await
-        }
-    };
-    let is_new = queued.map_err(|unqueued| unqueued.into_fault(&client.worker.gateway, &draft))?;
-    if is_new {
-        client.worker.gateway.0.metrics.record_submitted();
+    let gateway = &client.worker.gateway;
+    let offer = Offer { ingest, draft: &draft, keyed: key.is_some() };
+    let queued = offer.make(upload, stamp, &gateway.0.config.limits).await;
+    if queued.map_err(|unqueued| gateway.refuse(ingest, &draft, unqueued))? {
+        gateway.0.metrics.record_submitted();
         draft.count();
     }
     Ok(())
@@ -137,95 +152,51 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Result<Option<&HeaderValu
     }
 }
 
-/// Why a job was not accepted.
-enum Unqueued {
-    Body(Verdict),
-    Queue(Error),
-    Slow,
-}
-
-/// Whether there was no such job before. A caller's own id that is taken already is replaced; one that was made from a
-/// key is the same job's.
-async fn append_whole(
-    ingest: &Ingest,
-    draft: &Draft<'_>,
-    stamp: &mut Stamp,
-    keyed: bool,
-    bytes: &Bytes,
-) -> Result<bool, Unqueued> {
-    loop {
-        let job = draft.job(id_of(stamp), stamp.is_fresh());
-        let appending = ingest.queue.append(job, faas_queue::Body::Whole(bytes.clone()));
-        match timeout(APPEND_LIMIT, appending).await {
-            Ok(Ok(())) => return Ok(true),
-            Ok(Err(Error::Exists(_))) if keyed => return Ok(false),
-            Ok(Err(Error::Exists(_))) => stamp.renew(),
-            Ok(Err(error)) => return Err(Unqueued::Queue(error)),
-            Err(_) => return Err(Unqueued::Slow),
-        }
-    }
-}
-
-/// A body that can be read once only: whether the job's id is taken is asked before.
-async fn append_stream(
-    ingest: &Ingest,
-    draft: &Draft<'_>,
-    stamp: &mut Stamp,
-    keyed: bool,
-    stream: body::Streamed,
-    limit: Duration,
-) -> Result<bool, Unqueued> {
-    let id = id_of(stamp);
-    let known = !stamp.is_fresh() && ingest.queue.find(&id).await.map_err(Unqueued::Queue)?.is_some();
-    if known && keyed {
-        // To its end, since a client that is cut off while it sends may not see the answer.
-        return stream.drain().await.map(|()| false).map_err(Unqueued::Body);
-    }
-    if known {
-        stamp.renew();
-    }
-    let verdict = stream.verdict();
-    let job = draft.job(id_of(stamp), stamp.is_fresh());
-    let appending = ingest.queue.append(job, faas_queue::Body::Stream(Box::pin(stream)));
-    match timeout(limit, appending).await {
-        Ok(Ok(())) => Ok(true),
-        Ok(Err(Error::Exists(_))) if keyed => Ok(false),
-        Ok(Err(error)) => Err(verdict.get().map_or(Unqueued::Queue(error), Unqueued::Body)),
-        Err(_) => Err(verdict.get().map_or(Unqueued::Slow, Unqueued::Body)),
-    }
-}
-
-impl Unqueued {
-    fn into_fault(self, gateway: &crate::Gateway, draft: &Draft<'_>) -> Fault {
-        let error = match self {
-            Self::Body(verdict) => return verdict.into(),
-            Self::Slow => {
-                return gateway.refuse_job(draft, "timeout", "the queue did not answer in time", None);
-            }
-            Self::Queue(Error::TooLarge { limit_bytes }) => return body::too_large(None, limit_bytes),
-            Self::Queue(error) => error,
-        };
-        let kind = match &error {
-            Error::Full { .. } => "full",
-            Error::Exists(_) => "exists",
-            _ => "unavailable",
-        };
-        gateway.refuse_job(draft, kind, &error.to_string(), Some(&error))
-    }
-}
-
 impl crate::Gateway {
-    /// 503, and a line in the log now and then: a flood of refusals is no flood of lines.
-    fn refuse_job(&self, draft: &Draft<'_>, kind: &str, reason: &str, error: Option<&Error>) -> Fault {
+    /// Why, for the caller; for the metrics; and for the log, now and then.
+    fn refuse(&self, ingest: &Ingest, draft: &Draft<'_>, unqueued: Unqueued) -> Fault {
+        let (kind, fault) = match &unqueued {
+            Unqueued::Body(verdict @ Verdict::NoRoom) => ("memory", verdict.clone().into()),
+            Unqueued::Body(verdict) => return verdict.clone().into(),
+            Unqueued::Queue(Error::TooLarge { limit_bytes }) => return body::too_large(None, *limit_bytes),
+            Unqueued::Queue(error @ Error::HeadTooLarge { .. }) => {
+                return Fault::new(
+                    Side::Client,
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    error.to_string(),
+                )
+                .body(format!("Error queuing request: {error}"));
+            }
+            Unqueued::Queue(error) => (kind_of(error), unavailable(&error.to_string())),
+            Unqueued::Slow => ("timeout", unavailable("the queue did not answer in time")),
+        };
         let refused = self.0.metrics.record_unqueued(kind);
-        if refused.is_power_of_two() {
-            let error = error.map(|error| error as &dyn std::error::Error);
-            tracing::warn!(function = %draft.function, refused, error, reason, "failed to queue an invocation");
+        if ingest.may_warn() {
+            let error = match &unqueued {
+                Unqueued::Queue(error) => Some(error as &dyn std::error::Error),
+                _ => None,
+            };
+            let (function, reason) = (&draft.function, &fault.reason);
+            tracing::warn!(%function, refused, error, %reason, "failed to queue an invocation");
         }
-        Fault::new(Side::Queue, StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
-            .body(format!("Error queuing request: {reason}"))
-            .retry_after(RETRY_AFTER)
+        fault
     }
+}
+
+/// As the metric's label has it.
+fn kind_of(error: &Error) -> &'static str {
+    match error {
+        Error::Full { .. } => "full",
+        Error::Exists(_) => "exists",
+        _ => "unavailable",
+    }
+}
+
+/// 503.
+fn unavailable(reason: &str) -> Fault {
+    Fault::new(Side::Queue, StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
+        .body(format!("Error queuing request: {reason}"))
+        .retry_after(RETRY_AFTER)
 }
 
 /// 400.
@@ -237,13 +208,4 @@ fn refuse(reason: impl Into<Cow<'static, str>>) -> Fault {
 /// What names a job, if it does.
 fn call_id(value: &HeaderValue) -> Option<CallId> {
     value.to_str().ok()?.parse().ok()
-}
-
-fn id_of(stamp: &mut Stamp) -> CallId {
-    loop {
-        match call_id(stamp.call_id()) {
-            Some(id) => return id,
-            None => stamp.renew(),
-        }
-    }
 }

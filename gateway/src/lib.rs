@@ -37,7 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use auth::Credentials;
 pub use config::{Config, Limits, TlsFiles};
-use enqueue::{Ingest, Room};
+use enqueue::Ingest;
 pub use faas_api::IpRange;
 use faas_daemon::Shutdown;
 pub use faas_queue::OwnGateway;
@@ -100,7 +100,7 @@ impl Gateway {
         let metrics = Metrics::new(registry)?;
         provider.subscribe(Arc::clone(&table) as _);
         let draining = AtomicBool::new(false);
-        let ingest = queue.map(|queue| Ingest { queue, room: Room::new(config.limits.async_memory_bytes) });
+        let ingest = queue.map(|queue| Ingest::new(queue, config.limits.async_memory_bytes));
         Ok(Self(Arc::new(State {
             config,
             provider,
@@ -141,7 +141,7 @@ impl Gateway {
 
     /// `None` without a queue, or if it does not say so in time.
     async fn depths(&self) -> Option<Vec<Depth>> {
-        let queue = &self.0.ingest.as_ref()?.queue;
+        let queue = self.0.ingest.as_ref()?.queue();
         match tokio::time::timeout(DEPTHS_LIMIT, queue.depths()).await {
             Ok(Ok(depths)) => Some(depths),
             Ok(Err(error)) => {
@@ -157,7 +157,7 @@ impl Gateway {
 
     /// For routes that are there with a queue only.
     fn queue(&self) -> Result<&dyn Queue, system::Refusal> {
-        let queue = self.0.ingest.as_ref().map(|ingest| &*ingest.queue);
+        let queue = self.0.ingest.as_ref().map(Ingest::queue);
         queue.ok_or_else(|| system::Refusal::bad_request("this gateway has no queue"))
     }
 }

@@ -1,5 +1,5 @@
-//! What each function has to do now, as JSON for who scales. Numbers of this gateway alone: with several, they are
-//! added up.
+//! What each function has to do now, as JSON for who scales. Numbers of this gateway alone, which are added up if there
+//! are several; but what is queued is the whole queue's.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

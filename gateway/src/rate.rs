@@ -2,10 +2,11 @@
 //! is counted as this one passes.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-const WINDOW_SECONDS: f64 = 60.0;
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// One thing's.
 #[derive(Debug, Default)]
@@ -32,8 +33,8 @@ impl Rate {
         let window = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let window = Window::at(window, now);
-        let passed = now.duration_since(window.begun).as_secs_f64() / WINDOW_SECONDS;
-        (f64::from(window.now) + f64::from(window.before) * (1.0 - passed)) / WINDOW_SECONDS
+        let passed = now.duration_since(window.begun).div_duration_f64(WINDOW);
+        (f64::from(window.now) + f64::from(window.before) * (1.0 - passed)) / WINDOW.as_secs_f64()
     }
 }
 
@@ -42,9 +43,9 @@ impl Window {
     fn at(known: Option<Self>, now: Instant) -> Self {
         let new = Self { begun: now, now: 0, before: 0 };
         let Some(known) = known else { return new };
-        match now.duration_since(known.begun).as_secs_f64() / WINDOW_SECONDS {
+        match now.duration_since(known.begun).div_duration_f64(WINDOW) {
             passed if passed < 1.0 => known,
-            passed if passed < 2.0 => Self { before: known.now, ..new },
+            passed if passed < 2.0 => Self { begun: known.begun + WINDOW, now: 0, before: known.now },
             _ => new,
         }
     }
@@ -52,8 +53,6 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -75,5 +74,10 @@ mod tests {
         about(1.0);
         tokio::time::advance(Duration::from_mins(3)).await;
         about(0.0);
+        // Once, and then once more in the minute that follows: a silent half minute between them counts.
+        (0..120).for_each(|_| rate.count());
+        tokio::time::advance(Duration::from_secs(90)).await;
+        rate.count();
+        about(1.0);
     }
 }

@@ -25,6 +25,12 @@ pub enum Error {
         /// The limit.
         limit_bytes: u64,
     },
+    /// Headers that no message of the engine's has room for.
+    #[error("the headers take more than {limit_bytes} bytes")]
+    HeadTooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// The body that was to be kept broke off.
     #[error("the body broke off")]
     Body(#[source] io::Error),

@@ -44,7 +44,8 @@ pub trait Queue: Send + Sync + 'static {
     fn inline_limit(&self) -> usize;
 
     /// Accepts a job. [`Error::Exists`] if one with its id is kept, whichever function it is for;
-    /// [`Error::Full`] past the limit of jobs that wait for its function; [`Error::TooLarge`] past the limit of a body.
+    /// [`Error::Full`] past the limit of jobs that wait for its function; [`Error::TooLarge`] past the limit of a body,
+    /// [`Error::HeadTooLarge`] past that of headers.
     async fn append(&self, job: Job, body: Body) -> Result<(), Error>;
 
     /// What happens, for a worker, from now on: soon after a function has a job to take there is [`Event::Due`], be it

@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -52,11 +52,13 @@ pub(super) async fn take(upload: Upload, ingest: &Ingest, limits: &Limits) -> Re
         Reading { upload, limit, received: 0, begun: Instant::now(), patience: limits.body_timeout };
     let mut pieces = BytesMut::new();
     if is_long {
-        return Ok(Taken::Streamed(Streamed::new(Bytes::new(), reading, ingest)?));
+        // The place itself is taken as bytes come.
+        let probe = Held::in_half(&ingest.room, Half::Streamed).grow(ingest.room.most(inline));
+        return if probe { Streamed::start(Bytes::new(), reading, ingest) } else { Err(Verdict::NoRoom) };
     }
     while let Some(piece) = reading.next().await.transpose()? {
         if pieces.len() + piece.len() > inline || !held.grow(piece.len()) {
-            return Ok(Taken::Streamed(Streamed::new(join(pieces, piece), reading, ingest)?));
+            return Streamed::start(join(pieces, piece), reading, ingest);
         }
         if pieces.is_empty() && reading.upload.is_end_stream() {
             // Mostly all of it came at once.
@@ -75,11 +77,12 @@ fn join(mut pieces: BytesMut, piece: Bytes) -> Bytes {
     pieces.freeze()
 }
 
-/// Memory for the bodies of all requests: one half for those that are held whole, as they come, and one for those that
-/// stream, of which the queue holds as much as lies beside a job before it writes. So a few that are long and slow do not
-/// keep short ones out.
+/// Memory for the bodies of all requests: one half for those that are held whole, and one for those that stream, of which
+/// the queue holds as much as lies beside a job before it writes. So a few that are long and slow do not keep short ones
+/// out. A body takes its place as it comes, and has it until the queue has answered.
 #[derive(Debug)]
 pub(crate) struct Room {
+    half: usize,
     whole: AtomicUsize,
     streamed: AtomicUsize,
 }
@@ -92,8 +95,13 @@ enum Half {
 
 impl Room {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
-        let [whole, streamed] = [AtomicUsize::new(bytes / 2), AtomicUsize::new(bytes / 2)];
-        Arc::new(Self { whole, streamed })
+        let half = bytes / 2;
+        Arc::new(Self { half, whole: AtomicUsize::new(half), streamed: AtomicUsize::new(half) })
+    }
+
+    /// The place of one body that streams, of which the queue holds so much.
+    fn most(&self, inline: usize) -> usize {
+        inline.min(self.half)
     }
 
     fn left(&self, half: Half) -> &AtomicUsize {
@@ -122,6 +130,10 @@ impl Held {
         let taken = left.fetch_update(relaxed, relaxed, |left| left.checked_sub(bytes)).is_ok();
         self.bytes += if taken { bytes } else { 0 };
         taken
+    }
+
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        self.grow(bytes.saturating_sub(self.bytes))
     }
 }
 
@@ -216,36 +228,50 @@ impl Reading {
     }
 }
 
-/// The rest of a body for the queue. What is wrong with it is noted, whatever the queue makes of it.
+/// The rest of a body for the queue.
 pub(super) struct Streamed {
     first: Bytes,
     reading: Reading,
-    verdict: Arc<OnceLock<Verdict>>,
-    /// For what is in `first`, and then for what the queue holds.
-    _held: Held,
+    /// The largest place it takes.
+    most: usize,
+    note: Arc<Note>,
 }
 
-/// What became of a body that was handed on.
-pub(super) struct Noted(Arc<OnceLock<Verdict>>);
+/// Of a body that was handed on: what is wrong with it, whatever the queue makes of that, and its place in memory, which
+/// it has until the queue is done with it.
+pub(super) struct Note {
+    verdict: OnceLock<Verdict>,
+    held: Mutex<Held>,
+}
 
-impl Noted {
+impl Note {
     /// `None` if nothing is wrong with it.
-    pub(super) fn get(&self) -> Option<Verdict> {
-        self.0.get().cloned()
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        self.verdict.get().cloned()
+    }
+
+    fn grow_to(&self, bytes: usize) -> Result<(), Verdict> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.grow_to(bytes) { Ok(()) } else { Err(Verdict::NoRoom) }
     }
 }
 
 impl Streamed {
-    fn new(first: Bytes, reading: Reading, ingest: &Ingest) -> Result<Self, Verdict> {
-        let mut held = Held::in_half(&ingest.room, Half::Streamed);
-        if !held.grow(ingest.queue.inline_limit()) {
-            return Err(Verdict::NoRoom);
-        }
-        Ok(Self { first, reading, verdict: Arc::default(), _held: held })
+    fn start(first: Bytes, reading: Reading, ingest: &Ingest) -> Result<Taken, Verdict> {
+        let held = Mutex::new(Held::in_half(&ingest.room, Half::Streamed));
+        let note = Arc::new(Note { verdict: OnceLock::new(), held });
+        let most = ingest.room.most(ingest.queue.inline_limit());
+        note.grow_to(first.len().min(most))?;
+        Ok(Taken::Streamed(Self { first, reading, most, note }))
     }
 
-    pub(super) fn verdict(&self) -> Noted {
-        Noted(Arc::clone(&self.verdict))
+    pub(super) fn note(&self) -> Arc<Note> {
+        Arc::clone(&self.note)
+    }
+
+    fn hold(&self, piece: Bytes) -> Result<Bytes, Verdict> {
+        let received = usize::try_from(self.reading.received).unwrap_or(usize::MAX);
+        self.note.grow_to(received.min(self.most)).map(|()| piece)
     }
 
     /// Reads to the end and keeps nothing.
@@ -264,8 +290,8 @@ impl Stream for Streamed {
         }
         let piece = ready!(self.reading.poll(context));
         Poll::Ready(piece.map(|piece| {
-            piece.map_err(|verdict| {
-                let _ = self.verdict.set(verdict.clone());
+            piece.and_then(|piece| self.hold(piece)).map_err(|verdict| {
+                let _ = self.note.verdict.set(verdict.clone());
                 io::Error::other(verdict)
             })
         }))

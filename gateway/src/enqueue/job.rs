@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::http::header::{CONTENT_LENGTH, COOKIE, HOST, TRAILER};
+use axum::http::header::{COOKIE, HOST, TRAILER};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use faas_api::{FunctionId, headers};
@@ -15,7 +15,7 @@ use uuid::{Builder, Uuid};
 use super::{PREFIX, callback};
 use crate::fault::Fault;
 use crate::framing::Fields;
-use crate::invoke::headers::{CALL_ID, FORWARDED_FOR, FORWARDED_HOST, QUEUE, START_TIME};
+use crate::invoke::headers::{CALL_ID, CLAIMS, FORWARDED_FOR, FORWARDED_HOST, QUEUE, START_TIME};
 use crate::invoke::path;
 use crate::server::{Caller, Client};
 use crate::table::Entry;
@@ -117,12 +117,12 @@ impl<'a> Draft<'a> {
 
     /// Who is not believed does not choose what is said of it.
     fn believes(&self, name: &HeaderName) -> bool {
-        self.caller.trusted || (name != FORWARDED_FOR && name != FORWARDED_HOST)
+        self.caller.trusted || (name != FORWARDED_FOR && name != FORWARDED_HOST && !CLAIMS.contains(name))
     }
 }
 
 /// Of this request alone, or in the job's own fields. Trailers are not kept.
-const OWN: [HeaderName; 6] = [HOST, CONTENT_LENGTH, CALL_ID, START_TIME, TRAILER, QUEUE];
+const OWN: [HeaderName; 5] = [HOST, CALL_ID, START_TIME, TRAILER, QUEUE];
 
 /// The name as it was written, and what follows it, with its slash.
 fn split(parts: &Parts) -> (&str, &str) {

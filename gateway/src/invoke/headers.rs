@@ -26,7 +26,7 @@ const CAPACITY: HeaderName = HeaderName::from_static(headers::CAPACITY);
 pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static(headers::FORWARDED_HOST);
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static(headers::FORWARDED_FOR);
 /// What proxies say of a caller besides, and anybody can.
-const CLAIMS: [HeaderName; 4] = [
+pub(crate) const CLAIMS: [HeaderName; 4] = [
     FORWARDED,
     HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-proto"),

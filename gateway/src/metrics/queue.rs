@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use faas_queue::Depth;
 use jiff::Timestamp;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
@@ -60,9 +60,9 @@ impl Metrics {
     }
 
     /// A job was offered, and this is its answer.
-    pub(crate) fn record_ingest(&self, status: StatusCode, elapsed: Duration) {
-        if status != StatusCode::ACCEPTED {
-            return self.record_api("POST", PATH, status, elapsed);
+    pub(crate) fn record_ingest(&self, method: &Method, status: StatusCode, elapsed: Duration) {
+        if status != StatusCode::ACCEPTED || method != Method::POST {
+            return self.record_api(method.as_str(), PATH, status, elapsed);
         }
         let labels = ["POST", PATH, status.as_str()];
         let accepted = self.ingest.accepted.get_or_init(|| Accepted {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -102,6 +103,8 @@ impl Worker {
 
     async fn run(self: Arc<Self>, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
         let mut looks = tokio::time::interval(LOOK);
+        // After a pause of the machine one look is enough.
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 next = accepted.recv() => match next {

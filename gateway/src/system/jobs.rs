@@ -17,7 +17,7 @@ use super::Refusal;
 use crate::Gateway;
 
 /// A longer answer is told of without its body.
-const MOST_RESULT: usize = 16 << 20;
+const MOST_RESULT: u64 = 16 << 20;
 
 /// `GET`.
 pub(crate) async fn find(
@@ -26,12 +26,13 @@ pub(crate) async fn find(
 ) -> Result<Json<JobStatus>, Refusal> {
     let (queue, id) = (gateway.queue()?, parse(&id)?);
     let found = queue.find(&id).await?.ok_or_else(|| unknown(&id))?;
-    let kept = found.record.answer.as_ref().is_some_and(|answer| answer.kept);
+    let short = |answer: &Answer| answer.kept && answer.size <= MOST_RESULT;
+    let shown = found.record.answer.as_ref().is_some_and(short);
     let mut status = to_status(found);
-    if let Some(result) = status.result.as_mut().filter(|_| kept)
+    if let Some(result) = status.result.as_mut().filter(|_| shown)
         && let Some(body) = queue.result(&id).await?
     {
-        result.body = read(body).await?.map(|bytes| STANDARD.encode(bytes));
+        result.body = Some(STANDARD.encode(read(body).await?));
     }
     Ok(Json(status))
 }
@@ -57,20 +58,16 @@ fn unknown(id: &CallId) -> Refusal {
     faas_queue::Error::NotFound(id.clone()).into()
 }
 
-/// `None` past the limit.
-async fn read(body: Body) -> Result<Option<Vec<u8>>, Refusal> {
+async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
     let mut stream = match body {
-        Body::Whole(bytes) => return Ok((bytes.len() <= MOST_RESULT).then(|| bytes.into())),
+        Body::Whole(bytes) => return Ok(bytes.into()),
         Body::Stream(stream) => stream,
     };
     let mut whole = Vec::new();
     while let Some(piece) = stream.try_next().await.map_err(faas_queue::Error::Body)? {
-        if whole.len() + piece.len() > MOST_RESULT {
-            return Ok(None);
-        }
         whole.extend_from_slice(&piece);
     }
-    Ok(Some(whole))
+    Ok(whole)
 }
 
 /// All that is known of a job but its answer's body.

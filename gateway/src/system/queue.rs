@@ -25,6 +25,7 @@ impl From<Error> for Refusal {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::Exists(_) | Error::LeaseLost(_) => StatusCode::CONFLICT,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Error::Full { .. } | Error::Body(_) | Error::Unavailable { .. } => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the queue is unavailable");
                 StatusCode::SERVICE_UNAVAILABLE

@@ -242,7 +242,13 @@ struct TextMap(BTreeMap<String, String>);
 impl TextMap {
     fn into_resources(mut self) -> Resources {
         let mut take = |key: &str| self.0.remove(key).unwrap_or_default();
-        Resources { memory: take("memory"), cpu: take("cpu"), ..Resources::default() }
+        Resources {
+            memory: take("memory"),
+            cpu: take("cpu"),
+            nvidia_gpu: take("nvidia.com/gpu"),
+            amd_gpu: take("amd.com/gpu"),
+            intel_gpu: take("intel.com/gpu"),
+        }
     }
 }
 

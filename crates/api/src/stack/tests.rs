@@ -19,7 +19,7 @@ fn message(text: &str) -> String {
 fn a_whole_file_is_read() {
     let stack = parse(
         "version: 1.0\nprovider:\n  name: openfaas\n  gateway: http://gw:8080\nfunctions:\n  b:\n    lang: python3\n    \
-         handler: ./b\n    image: b:latest\n    secrets: [one]\n    limits: {memory: 128Mi, cpu: 1}\n    skip_build: yes\n    \
+         handler: ./b\n    image: b:latest\n    secrets: [one]\n    limits: {memory: 128Mi, cpu: 1, nvidia.com/gpu: 2}\n    skip_build: yes\n    \
          timeout: 5m\n    isolation: fork\n    surprise: [1, {2: 3}]\n  a:\nconfiguration:\n  copy: [common]\n  templates:\n  \
          - name: go\n    source: https://example.com/x#1.0\n",
     );
@@ -28,6 +28,7 @@ fn a_whole_file_is_read() {
     assert_eq!(names, ["b", "a"], "the file's order");
     let b = &stack.functions[0];
     assert_eq!((b.lang.as_str(), b.limits.cpu.as_str(), b.skip_build), ("python3", "1", true));
+    assert_eq!(b.limits.gpus().collect::<Vec<_>>(), [("nvidia.com/gpu", "2")]);
     assert_eq!((b.timeout.as_str(), b.isolation), ("5m", Some(Isolation::Fork)));
     assert_eq!(stack.configuration.templates[0].source, "https://example.com/x#1.0");
     assert_eq!(stack.configuration.copy, ["common"]);

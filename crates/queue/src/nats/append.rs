@@ -64,7 +64,7 @@ impl Engine {
         let payload = self.encode(&content)?;
         if payload.len() > self.max_message() {
             self.remove_apart(place(&content.job), &content.nonce).await;
-            return Err(Error::TooLarge { limit_bytes: self.max_message() as u64 });
+            return Err(Error::HeadTooLarge { limit_bytes: self.max_message() as u64 });
         }
         Ok((content, payload))
     }

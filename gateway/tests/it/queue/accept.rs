@@ -48,6 +48,7 @@ fn what_was_accepted_is_there_after_a_restart_byte_by_byte() {
     assert_eq!(
         headers,
         [
+            ("content-length", "10000"),
             ("x-two", "1"),
             ("x-two", "2"),
             ("authorization", "Basic c2VjcmV0"),
@@ -58,6 +59,28 @@ fn what_was_accepted_is_there_after_a_restart_byte_by_byte() {
             ("x-forwarded-host", "gateway"),
         ]
     );
+}
+
+#[test]
+fn who_is_not_believed_says_nothing_of_itself_to_a_job() {
+    const SAID: [&str; 6] = [
+        "Forwarded",
+        "X-Forwarded-Port",
+        "X-Forwarded-Proto",
+        "X-Real-IP",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+    ];
+    for (trusted, believed) in [("127.0.0.1", SAID.len()), ("10.0.0.0/8", 0)] {
+        let queued = Queued::with(faas_queue::Settings::default(), |config| {
+            config.trusted_proxies = Some(vec![trusted.parse().unwrap()]);
+        });
+        let headers = SAID.map(|name| format!("{name}: said"));
+        queued.post("/async-function/f", &headers.each_ref().map(String::as_str), b"");
+        let headers = queued.take().job.headers;
+        let said = headers.iter().filter(|(_, value)| value == "said").count();
+        assert_eq!(said, believed, "{headers:?}");
+    }
 }
 
 #[test]

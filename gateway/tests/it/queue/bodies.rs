@@ -2,6 +2,9 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::fixture::{post, request};
 use crate::queue::{Queued, id};
@@ -74,7 +77,7 @@ fn a_body_that_breaks_off_is_no_job() {
 #[test]
 fn a_body_that_is_silent_is_408() {
     let queued = Queued::with(faas_queue::Settings::default(), |config| {
-        config.limits.body_timeout = std::time::Duration::from_secs(1);
+        config.limits.body_timeout = Duration::from_secs(1);
     });
     for length in [10, 9_000_000] {
         let head = format!("Content-Length: {length}");
@@ -105,6 +108,45 @@ fn bodies_past_the_memory_for_them_are_refused_and_others_are_not() {
     holding.send(vec![0; 9_000_000 - MIB]);
     id(&holding.answer());
     assert_eq!(queued.live().len(), 2);
+}
+
+#[test]
+fn a_body_has_its_place_in_memory_until_the_queue_has_answered() {
+    const BODY: usize = 90_000;
+    const CLIENTS: usize = 6;
+    let queued = Queued::with(faas_queue::Settings::default(), |config| {
+        // One of them fits each half.
+        config.limits.async_memory_bytes = 2 * 100_000;
+    });
+    // Nothing can be written meanwhile; the queue waits for that some seconds.
+    let lock = rusqlite::Connection::open(queued.folder.path().join("queue.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (sender, answers) = mpsc::channel();
+    for _ in 0..CLIENTS {
+        let (mut client, sender) = (queued.client(), sender.clone());
+        thread::spawn(move || sender.send(client.call(post("/async-function/f", &[], &[b'x'; BODY]))));
+    }
+    for _ in 2..CLIENTS {
+        let refused = answers.recv_timeout(Duration::from_secs(4)).unwrap();
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{refused:?}");
+        assert!(refused.header("x-faas-fault").unwrap().starts_with("gateway; "), "{refused:?}");
+    }
+    lock.execute_batch("ROLLBACK").unwrap();
+    for _ in 0..2 {
+        id(&answers.recv().unwrap());
+    }
+    let counted = format!("faas_queue_refused_total{{reason=\"memory\"}} {}", CLIENTS - 2);
+    assert!(queued.server.counters().lines().any(|line| line == counted));
+}
+
+#[test]
+fn a_long_body_keeps_its_length() {
+    let queued = Queued::start();
+    for bytes in [5, 2 * MIB] {
+        id(&queued.post("/async-function/f", &[], &vec![0; bytes]));
+        let length = ("content-length".to_owned(), bytes.to_string());
+        assert!(queued.take().job.headers.contains(&length), "{bytes}");
+    }
 }
 
 #[test]

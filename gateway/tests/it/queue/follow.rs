@@ -89,6 +89,18 @@ fn a_result_is_told_with_its_body_while_that_is_kept() {
 }
 
 #[test]
+fn a_result_past_the_limit_is_told_without_its_body() {
+    let queued = Queued::start();
+    let id = id(&queued.post("/async-function/f", &[], b""));
+    let taken = queued.take();
+    queued.keep(&taken, Body::Whole(Bytes::from_static(b"as if it were long")));
+    let record = Record { answer: Some(answer(200, (16 << 20) + 1, true)), ..Record::default() };
+    queued.settle(&taken, &record, Then::Done);
+    let result = &queued.json(&format!("/async-function/{id}"))["result"];
+    assert_eq!((&result["size"], result.get("body")), (&json!((16 << 20) + 1), None));
+}
+
+#[test]
 fn dead_and_cancelled_jobs_say_so() {
     let queued = Queued::start();
     let dead = id(&queued.post("/async-function/f", &[], b""));

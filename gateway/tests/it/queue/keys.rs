@@ -53,6 +53,21 @@ fn a_key_is_forgotten_no_sooner_than_its_job() {
     assert!(queued.wait(queued.queue.take(&function("f"), 1)).unwrap().is_empty(), "it is not run again");
 }
 
+/// Whoever knows a key knows the name that is made from it.
+#[test]
+fn a_key_whose_name_another_function_s_job_has_is_not_202() {
+    let queued = Queued::start();
+    let taken = id(&queued.post("/async-function/f", &["Idempotency-Key: a"], b""));
+    assert_eq!(queued.wait(queued.queue.purge(&function("f"), faas_queue::Shelf::Live)).unwrap(), 1);
+    let squatting = queued.post("/async-function/g", &[&format!("X-Call-Id: {taken}")], b"");
+    assert_eq!(id(&squatting), taken);
+    for body in [vec![1; 10], vec![2; 2 << 20]] {
+        let refused = queued.post("/async-function/f", &["Idempotency-Key: a"], &body);
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{refused:?}");
+        assert!(refused.header("x-faas-fault").unwrap().starts_with("queue; "), "{refused:?}");
+    }
+}
+
 const ROUNDS: usize = 20;
 
 #[test]

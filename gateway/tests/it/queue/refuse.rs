@@ -64,6 +64,12 @@ fn functions_are_posted_to() {
     ] {
         let answer = queued.client().call(request(method, path, &[], b""));
         assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method} {path}");
+        assert_eq!(answer.header("x-faas-fault"), Some("client; method not allowed"), "{method} {path}");
+    }
+    let counters = queued.server.counters();
+    for method in ["PUT", "PATCH"] {
+        let counted = format!("method=\"{method}\",path=\"/async-function/{{name}}\"");
+        assert!(counters.lines().any(|line| line.contains(&counted)), "{counters}");
     }
 }
 
