@@ -136,7 +136,7 @@ async fn accept(
     let gateway = &client.worker.gateway;
     let offer = Offer { ingest, draft: &draft, keyed: key.is_some() };
     let queued = offer.make(upload, stamp, &gateway.0.config.limits).await;
-    if queued.map_err(|unqueued| gateway.refuse(ingest, &draft, unqueued))? {
+    if queued.map_err(|unqueued| gateway.refuse(ingest, &draft, &unqueued))? {
         gateway.0.metrics.record_submitted();
         draft.count();
     }
@@ -154,8 +154,8 @@ fn idempotency_key(headers: &axum::http::HeaderMap) -> Result<Option<&HeaderValu
 
 impl crate::Gateway {
     /// Why, for the caller; for the metrics; and for the log, now and then.
-    fn refuse(&self, ingest: &Ingest, draft: &Draft<'_>, unqueued: Unqueued) -> Fault {
-        let (kind, fault) = match &unqueued {
+    fn refuse(&self, ingest: &Ingest, draft: &Draft<'_>, unqueued: &Unqueued) -> Fault {
+        let (kind, fault) = match unqueued {
             Unqueued::Body(verdict @ Verdict::NoRoom) => ("memory", verdict.clone().into()),
             Unqueued::Body(verdict) => return verdict.clone().into(),
             Unqueued::Queue(Error::TooLarge { limit_bytes }) => return body::too_large(None, *limit_bytes),
@@ -172,7 +172,7 @@ impl crate::Gateway {
         };
         let refused = self.0.metrics.record_unqueued(kind);
         if ingest.may_warn() {
-            let error = match &unqueued {
+            let error = match unqueued {
                 Unqueued::Queue(error) => Some(error as &dyn std::error::Error),
                 _ => None,
             };

@@ -70,6 +70,7 @@ struct Engine {
     settings: Settings,
     lookups: Lookups,
     batches: Batches,
+    synced: sync::Synced,
     /// What this process leased, by token. Bounded by what its callers work on.
     held: Mutex<HashMap<String, Held>>,
     /// Functions that this process knows to be registered, and how many jobs wait for them.
@@ -127,6 +128,13 @@ impl Jetstream {
     #[doc(hidden)]
     pub async fn sweep(&self, grace: Duration) -> Result<u64, Error> {
         self.engine()?.sweep(grace).await
+    }
+
+    /// Forgets functions without jobs and consumer that were registered longer than `grace` ago, as the queue does by
+    /// itself now and then. Says how many.
+    #[doc(hidden)]
+    pub async fn forget_idle(&self, grace: Duration) -> Result<u64, Error> {
+        self.engine()?.forget_idle(grace).await
     }
 }
 

@@ -74,6 +74,12 @@ impl Nats {
         self.server = spawn(&self.program, self.folder.path(), &self.configuration, &self.ports);
     }
 
+    /// The same, from now on with these lines in its `jetstream` block.
+    pub fn restart_with(&mut self, jetstream: &str) {
+        self.configuration = self::jetstream(jetstream);
+        self.restart();
+    }
+
     /// The server's process.
     pub fn id(&self) -> u32 {
         self.server.id()

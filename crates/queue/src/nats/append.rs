@@ -31,6 +31,7 @@ impl Engine {
     }
 
     pub(super) async fn append(&self, job: Job, body: Body) -> Result<(), Error> {
+        self.synced.ensure(&self.store).await?;
         self.admit(&job.function).await?;
         let nonce = Uuid::new_v4().simple().to_string();
         let limit_bytes = self.settings.most_body;
@@ -44,7 +45,10 @@ impl Engine {
         if let (Stored::Apart(object), Err(Error::Exists(_))) = (&content.body, &accepted) {
             self.remove_apart(place(&content.job), &object.part).await;
         }
-        accepted.inspect(|()| self.count_one(&content.job.function))
+        accepted?;
+        self.count_one(&content.job.function);
+        // The connection may have been made anew on the way.
+        self.synced.ensure(&self.store).await
     }
 
     async fn build(&self, job: Job, bytes: Bytes, nonce: String) -> Result<(Content, Bytes), Error> {

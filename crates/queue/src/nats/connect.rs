@@ -130,6 +130,7 @@ impl Engine {
         let engine = Arc::new(Self {
             lookups: Lookups::start(store.clone()),
             batches: Batches::start(store.clone()),
+            synced: sync::Synced::new(options.durability.clone(), &store),
             store,
             settings: options.settings,
             held: Mutex::new(HashMap::new()),

@@ -32,13 +32,10 @@ pub(super) struct Pending {
 }
 
 impl Engine {
-    /// Whether the function may have another job. Registers it, the first time.
+    /// Whether the function may have another job.
     pub(super) async fn admit(&self, function: &FunctionId) -> Result<(), Error> {
         let limit = self.settings.most_waiting;
         let known = self.counts().get(function).copied();
-        if known.is_none() {
-            self.register(function).await?;
-        }
         let fresh = if known.is_none_or(|count| count.waiting < limit) { FRESH } else { FRESH_FULL };
         let waiting = match known.filter(|count| count.at.elapsed() < fresh) {
             Some(count) => count.waiting,
@@ -89,9 +86,11 @@ impl Engine {
         }
     }
 
-    /// Makes the function's consumer, or brings it up to date.
+    /// Makes the function's consumer, or brings it up to date. Registers the function before: consumers go, and that is
+    /// how workers find jobs that have none.
     pub(super) async fn make_consumer(&self, function: &FunctionId) -> Result<Pending, Error> {
         let what = "make a consumer in NATS";
+        self.register(function).await?;
         self.store.connected(what).await?;
         let config = streams::consumer(&self.store.names, function, &self.settings);
         let stream = self.store.names.stream(Stream::Jobs);
@@ -102,14 +101,10 @@ impl Engine {
         Ok(Pending { new: info.num_pending, delivered: info.num_ack_pending as u64 })
     }
 
-    /// Writes down that there is such a function, before its first job: that is how workers learn of it.
+    /// Writes down that there is such a function, anew, so that nobody removes it who looked before.
     async fn register(&self, function: &FunctionId) -> Result<(), Error> {
         let subject = self.store.names.function(Stream::Functions, function);
-        let publish = Publish { after: Some(0), ..Publish::default() };
-        match self.store.publish(subject, publish).await {
-            Ok(_) | Err(Fault::Conflict) => Ok(()),
-            Err(Fault::Away(error)) => Err(error),
-        }
+        self.store.publish(subject, Publish::default()).await.map(drop).map_err(Fault::into)
     }
 }
 

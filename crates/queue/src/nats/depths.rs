@@ -24,12 +24,17 @@ const AT_ONCE: usize = 16;
 const FRESH: Duration = Duration::from_secs(5);
 const FEW: u64 = 1000;
 
+/// A search for jobs without a consumer takes at most one part in so many of the time.
+const SELDOM: u32 = 10;
+
 /// What was seen the last time. Bounded by the functions that have jobs.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
     dead: Option<Dead>,
     /// When it was asked for, and when the oldest job was accepted.
     oldest: HashMap<FunctionId, (Instant, Timestamp)>,
+    /// When jobs without a consumer may be searched for again.
+    search_at: Option<Instant>,
 }
 
 /// A count of dead letters.
@@ -74,25 +79,34 @@ impl Engine {
     pub(super) async fn all_pending(&self) -> Result<HashMap<FunctionId, Pending>, Error> {
         let mut all = self.all_consumers().await?;
         let covered: u64 = all.values().map(|pending| pending.all()).sum();
-        if covered >= self.store.state(Stream::Jobs).await?.messages {
+        let began = Instant::now();
+        if covered >= self.store.state(Stream::Jobs).await?.messages || !self.may_search(began) {
             return Ok(all);
         }
-        for function in self.functions().await? {
-            if all.contains_key(&function) {
-                continue;
-            }
-            // Consumers are removed when nobody takes for long; jobs are not.
-            let jobs = self.store.names.jobs(Stream::Jobs, &function);
-            if self.store.next(Stream::Jobs, &jobs, 1).await?.is_some() {
-                debug!(%function, "jobs without a consumer");
-                let pending = self.make_consumer(&function).await?;
-                all.insert(function, pending);
-            }
-        }
+        let without: Vec<_> =
+            self.functions().await?.into_iter().filter(|it| !all.contains_key(it)).collect();
+        let found = stream::iter(without).map(|function| self.revive(function)).buffer_unordered(AT_ONCE);
+        all.extend(found.try_collect::<Vec<_>>().await?.into_iter().flatten());
+        self.looked().search_at = Some(Instant::now() + began.elapsed() * SELDOM);
         Ok(all)
     }
 
-    async fn all_consumers(&self) -> Result<HashMap<FunctionId, Pending>, Error> {
+    fn may_search(&self, now: Instant) -> bool {
+        self.looked().search_at.is_none_or(|at| at <= now)
+    }
+
+    /// Makes the function's consumer if it has jobs: consumers are removed when nobody takes for long, jobs are not.
+    pub(super) async fn revive(&self, function: FunctionId) -> Result<Option<(FunctionId, Pending)>, Error> {
+        let jobs = self.store.names.jobs(Stream::Jobs, &function);
+        if self.store.next(Stream::Jobs, &jobs, 1).await?.is_none() {
+            return Ok(None);
+        }
+        debug!(%function, "jobs without a consumer");
+        let pending = self.make_consumer(&function).await?;
+        Ok(Some((function, pending)))
+    }
+
+    pub(super) async fn all_consumers(&self) -> Result<HashMap<FunctionId, Pending>, Error> {
         let api = format!("CONSUMER.LIST.{}", self.store.names.stream(Stream::Jobs));
         let mut all = HashMap::new();
         let mut offset = 0;
@@ -113,7 +127,7 @@ impl Engine {
         }
     }
 
-    /// Functions that ever had a job.
+    /// Functions that may have a job.
     async fn functions(&self) -> Result<Vec<FunctionId>, Error> {
         let all = self.store.names.all(Stream::Functions);
         let subjects = self.store.subjects(Stream::Functions, &all).await?;

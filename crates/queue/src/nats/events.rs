@@ -40,6 +40,8 @@ struct Listener {
     events: mpsc::Sender<Event>,
     due: broadcast::Receiver<(FunctionId, Instant)>,
     clocks: BTreeSet<(Instant, FunctionId)>,
+    /// What a look around found.
+    found: mpsc::Receiver<Vec<FunctionId>>,
     /// Told when the listener has room, each function once.
     waiting: VecDeque<Event>,
     told: HashSet<FunctionId>,
@@ -47,15 +49,19 @@ struct Listener {
 
 pub(super) fn stream(engine: &Arc<Engine>) -> BoxStream<'static, Event> {
     let (events, receiver) = mpsc::channel(ON_THE_WAY);
+    let every = (engine.settings.lease / 4).clamp(FASTEST, SLOWEST);
+    // On its own, since it takes long where functions are many.
+    let (finds, found) = mpsc::channel(1);
+    tokio::spawn(look_around(Arc::downgrade(engine), every, finds));
     let listener = Listener {
         engine: Arc::downgrade(engine),
         events,
         due: engine.due.subscribe(),
         clocks: BTreeSet::new(),
+        found,
         waiting: VecDeque::new(),
         told: HashSet::new(),
     };
-    let every = (engine.settings.lease / 4).clamp(FASTEST, SLOWEST);
     tokio::spawn(listener.run(every));
     ReceiverStream::new(receiver).boxed()
 }
@@ -63,8 +69,6 @@ pub(super) fn stream(engine: &Arc<Engine>) -> BoxStream<'static, Event> {
 impl Listener {
     /// Ends when nobody listens any more, or the queue is closed.
     async fn run(mut self, every: Duration) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let Some((mut hints, mut cancelled)) = self.subscribe(every).await else { return };
         let events = self.events.clone();
         loop {
@@ -72,7 +76,10 @@ impl Listener {
             tokio::select! {
                 () = events.closed() => return,
                 Ok(room) = events.reserve(), if !self.waiting.is_empty() => self.tell(room),
-                _ = ticks.tick() => if !self.look_around().await { return },
+                found = self.found.recv() => match found {
+                    Some(found) => found.into_iter().for_each(|function| self.due(function)),
+                    None => return,
+                },
                 () = sleep_until(next) => self.ring(),
                 due = self.due.recv() => match due {
                     Ok((function, at)) => self.set(function, at),
@@ -143,18 +150,28 @@ impl Listener {
             }
         }
     }
+}
 
-    /// False once the queue is closed.
-    async fn look_around(&mut self) -> bool {
-        let Some(engine) = self.engine.upgrade() else { return false };
-        match engine.all_pending().await {
-            Ok(all) => {
-                for (function, _) in all.into_iter().filter(|(_, pending)| pending.all() > 0) {
-                    self.due(function);
-                }
-            }
-            Err(error) => warn!(%error, "jobs are not looked for"),
+/// Finds the functions that have jobs, again and again, until nobody listens any more or the queue is closed.
+async fn look_around(engine: Weak<Engine>, every: Duration, finds: mpsc::Sender<Vec<FunctionId>>) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = finds.closed() => return,
+            _ = ticks.tick() => {}
         }
-        true
+        let Some(engine) = engine.upgrade() else { return };
+        let found = match engine.all_pending().await {
+            Ok(all) => all.into_iter().filter(|(_, pending)| pending.all() > 0).map(|(it, _)| it).collect(),
+            Err(error) => {
+                warn!(%error, "jobs are not looked for");
+                continue;
+            }
+        };
+        drop(engine);
+        if finds.send(found).await.is_err() {
+            return;
+        }
     }
 }

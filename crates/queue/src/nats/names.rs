@@ -8,7 +8,7 @@
 //! | `OF_<queue>_LEASES` | `_of.lease.<queue>.<namespace>.<name>.<call-id>` | who works on what, for as long as a lease lasts |
 //! | `OF_<queue>_BODIES` | `_of.body.<queue>.<namespace>.<name>.<call-id>.<part>.<chunk>` | large bodies |
 //! | `OF_<queue>_RESULTS` | `_of.result.<queue>.<namespace>.<name>.<call-id>.<part>.<chunk>` | answers' bodies |
-//! | `OF_<queue>_FUNCTIONS` | `_of.function.<queue>.<namespace>.<name>` | functions that ever had a job |
+//! | `OF_<queue>_FUNCTIONS` | `_of.function.<queue>.<namespace>.<name>` | functions that may have jobs |
 //!
 //! Subjects below `_of` cannot be a queue's, whose name is a DNS label. Hints that are kept nowhere pass on
 //! `_of.hint.<queue>.<namespace>.<name>` and `_of.cancelled.<queue>.<call-id>`.

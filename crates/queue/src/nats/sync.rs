@@ -6,8 +6,11 @@
 //! - `$SYS.REQ.SERVER.PING.JSZ` imported into our account: every server of the cluster answers;
 //! - the monitoring addresses (`http_port`) of the servers, given to us.
 //!
-//! It is asked once, when the queue is opened, and says with it how much it takes.
+//! It is asked when the queue is opened, and says with it how much it takes; and again before a job is accepted on a
+//! connection that was made anew. Not seen: a server of a cluster that is started anew with other settings while we are
+//! connected to another one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::Client;
@@ -15,8 +18,12 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
+
+use super::store::Store;
+use crate::Error;
 
 /// What is asked of the server's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +38,7 @@ pub enum Durability {
 }
 
 /// Why a server will not do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Unsynced {
     /// It says so itself.
     #[error(
@@ -50,6 +57,9 @@ pub enum Unsynced {
 /// How long servers have to answer, the first of them and each further one.
 const FIRST: Duration = Duration::from_secs(2);
 const FURTHER: Duration = Duration::from_millis(300);
+
+/// How long a refusal is believed.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// More than a monitoring page without details has.
 const LONGEST_PAGE: u64 = 1 << 20;
@@ -88,16 +98,56 @@ pub(super) async fn check(client: &Client, durability: &Durability) -> Result<Op
         warn!("not checked whether NATS syncs always: what was accepted may be lost when a machine fails");
         return Ok(room(&answers));
     };
-    if answers.is_empty() {
-        for monitor in monitors {
-            answers.push(ask_monitor(monitor).await.ok_or(Unsynced::Unknown)?);
-        }
+    for monitor in monitors {
+        answers.push(ask_monitor(monitor).await.ok_or(Unsynced::Unknown)?);
     }
     answers.retain(|answer| !answer.disabled);
     match answers.iter().find(|answer| !answer.config.sync_always) {
         Some(answer) => Err(Unsynced::No(answer.server_id.clone())),
         None if answers.is_empty() => Err(Unsynced::Unknown),
         None => Ok(room(&answers)),
+    }
+}
+
+/// What is known of the server behind the connection, which may be another one each time it is made.
+#[derive(Debug)]
+pub(super) struct Synced {
+    durability: Durability,
+    /// The reconnection since which it was found to sync.
+    since: AtomicU64,
+    refused: Mutex<Option<(Instant, Unsynced)>>,
+}
+
+impl Synced {
+    /// After the first [`check`].
+    pub(super) fn new(durability: Durability, store: &Store) -> Self {
+        Self { durability, since: AtomicU64::new(store.reconnects()), refused: Mutex::default() }
+    }
+
+    /// Refuses while the server does not sync always, or is not known to.
+    pub(super) async fn ensure(&self, store: &Store) -> Result<(), Error> {
+        let is_known = || self.since.load(Ordering::Relaxed) == store.reconnects();
+        if self.durability == Durability::Unchecked || is_known() {
+            return Ok(());
+        }
+        let what = "rely on NATS";
+        let mut refused = self.refused.lock().await;
+        match &*refused {
+            _ if is_known() => return Ok(()),
+            Some((at, unsynced)) if at.elapsed() < FRESH => {
+                return Err(Error::unavailable(what)(unsynced.clone()));
+            }
+            _ => {}
+        }
+        store.connected(what).await?;
+        let reconnects = store.reconnects();
+        if let Err(unsynced) = check(&store.client, &self.durability).await {
+            warn!(error = %unsynced, "no job is accepted");
+            *refused = Some((Instant::now(), unsynced.clone()));
+            return Err(Error::unavailable(what)(unsynced));
+        }
+        self.since.store(reconnects, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod basics;
 mod bodies;
 mod conformance;
 mod crash;
+mod idle;
 mod late;
 mod many;
 mod opening;

@@ -37,6 +37,31 @@ async fn a_server_that_does_not_tell_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_comes_back_without_syncing_accepts_nothing() {
+    let Some(mut nats) = Nats::start() else { return };
+    let queue = Jetstream::open(options(&nats, LEASE)).await.unwrap();
+    queue.append(job("f", "one"), text("hello")).await.unwrap();
+    nats.kill();
+    nats.restart_with("sync_interval: 1s");
+    for number in 0..3 {
+        let refused = queue.append(job("f", &format!("r{number}")), text("hello")).await.unwrap_err();
+        assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
+    }
+    // What was accepted is worked off.
+    assert_eq!(take_one(&queue, "f").await.job.id.as_str(), "one");
+    nats.kill();
+    nats.restart_with("sync_interval: always");
+    timeout(LONG, async {
+        while queue.append(job("f", "two"), text("hello")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(take_one(&queue, "f").await.job.id.as_str(), "two");
+}
+
 /// The account may ask the servers itself.
 const ACCOUNTS: &str = r#"
 jetstream { SYNC, store_dir: jetstream, max_memory_store: 256MB, max_file_store: 1GB }

@@ -124,7 +124,7 @@ fn a_body_has_its_place_in_memory_until_the_queue_has_answered() {
     let (sender, answers) = mpsc::channel();
     for _ in 0..CLIENTS {
         let (mut client, sender) = (queued.client(), sender.clone());
-        thread::spawn(move || sender.send(client.call(post("/async-function/f", &[], &[b'x'; BODY]))));
+        thread::spawn(move || sender.send(client.call(post("/async-function/f", &[], &vec![b'x'; BODY]))));
     }
     for _ in 2..CLIENTS {
         let refused = answers.recv_timeout(Duration::from_secs(4)).unwrap();
