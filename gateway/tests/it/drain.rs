@@ -7,9 +7,9 @@ use crate::fixture::frames::{Frames, GOAWAY};
 use crate::fixture::http2::{connect, request, within};
 use crate::fixture::{Answer, Client, LIMIT, Opener, Server, Upstream, gate, get, post};
 
-/// A second of notice before the listener stops.
+/// Some seconds of notice before the listener stops.
 fn noticed() -> Server {
-    Server::with(|config| config.drain_notice = Duration::from_secs(1))
+    Server::with(|config| config.drain_notice = Duration::from_secs(3))
 }
 
 /// In front of a function that answers when its gate is opened.

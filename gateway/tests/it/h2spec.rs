@@ -43,7 +43,17 @@ fn serve(change: impl FnOnce(&mut Config)) -> Server {
 fn run(program: &str, server: &Server, more: &[&str]) -> String {
     let port = server.address.port().to_string();
     let mut command = Command::new(program);
-    command.args(["--strict", "--host", "127.0.0.1", "--path", "/function/f", "--port", &port]);
+    command.args([
+        "--strict",
+        "--timeout",
+        "20",
+        "--host",
+        "127.0.0.1",
+        "--path",
+        "/function/f",
+        "--port",
+        &port,
+    ]);
     String::from_utf8_lossy(&command.args(more).output().unwrap().stdout).into_owned()
 }
 

@@ -157,7 +157,7 @@ fn calls_run_at_the_same_time_and_the_end_waits_for_them() {
                    if (event.path === '/first') { console.log('waits'); await new Promise((go) => { meet = go }); return 'first' }\n\
                    meet(); return 'second' }";
     let Some(function) = Function::node(handler) else { return };
-    let mut watchdog = function.ready(&[("worker_count", "1"), ("healthcheck_interval", "200ms")]);
+    let mut watchdog = function.ready(&[("worker_count", "1"), ("healthcheck_interval", "3s")]);
     let first = watchdog.begin(b"GET /first HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     watchdog.logged("stdout: waits");
     watchdog.signal(rustix::process::Signal::TERM);

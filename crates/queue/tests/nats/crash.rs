@@ -96,8 +96,8 @@ async fn wait_until(condition: impl Fn() -> bool) {
 async fn no_job_is_leased_twice_at_a_time() {
     const JOBS: usize = 300;
     let Some(nats) = Nats::start() else { return };
-    let first = open(&nats, Duration::from_secs(3)).await;
-    let second = open(&nats, Duration::from_secs(3)).await;
+    let first = open(&nats, Duration::from_secs(30)).await;
+    let second = open(&nats, Duration::from_secs(30)).await;
     for number in 0..JOBS {
         first.append(job("f", &format!("j{number}")), text("x")).await.unwrap();
     }
@@ -127,7 +127,7 @@ async fn no_job_is_leased_twice_at_a_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_workers_job_comes_again_and_is_only_the_new_workers() {
     let Some(nats) = Nats::start() else { return };
-    let lease = Duration::from_secs(1);
+    let lease = Duration::from_secs(3);
     let (dead, queue) = (open(&nats, lease).await, open(&nats, lease).await);
     queue.append(job("f", "one"), text("hello")).await.unwrap();
     let began = Instant::now();
@@ -144,7 +144,7 @@ async fn a_dead_workers_job_comes_again_and_is_only_the_new_workers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_extended_lease_outlives_the_first() {
     let Some(nats) = Nats::start() else { return };
-    let lease = Duration::from_secs(2);
+    let lease = Duration::from_secs(4);
     let (queue, other) = (open(&nats, lease).await, open(&nats, lease).await);
     queue.append(job("f", "one"), text("hello")).await.unwrap();
     let taken = take_one(&queue, "f").await;

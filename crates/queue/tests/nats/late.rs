@@ -57,7 +57,7 @@ async fn settling_again_finishes_what_was_begun() {
 async fn a_job_given_back_while_it_is_settled_is_done_or_comes_again() {
     const JOBS: u64 = 150;
     let Some(nats) = Nats::start() else { return };
-    let queue = open(&nats, Duration::from_secs(2)).await;
+    let queue = open(&nats, Duration::from_secs(5)).await;
     let mut given_back = 0;
     for number in 0..JOBS {
         let call = format!("j{number}");
@@ -91,7 +91,7 @@ async fn a_job_given_back_while_it_is_settled_is_done_or_comes_again() {
 async fn what_a_late_worker_still_writes_is_nobodys_answer() {
     const PIECE: usize = 300_000;
     let Some(nats) = Nats::start() else { return };
-    let lease = Duration::from_secs(1);
+    let lease = Duration::from_secs(3);
     let (late, queue) = (open(&nats, lease).await, open(&nats, lease).await);
     queue.append(job("f", "one"), text("hello")).await.unwrap();
     let lost = take_one(&late, "f").await.lease;

@@ -110,7 +110,7 @@ async fn a_worker_that_dies_between_answer_and_callback_repeats_the_callback_alo
         )
         .await;
     let mut world = World::new(&gateway);
-    world.settings.lease = std::time::Duration::from_millis(600);
+    world.settings.lease = std::time::Duration::from_secs(3);
     let world = World::with(world.settings);
     let job = calling_back("f", "1", target.url("/"));
     world.append(&job, "").await;

@@ -56,12 +56,12 @@ async fn cancelling_a_running_job_aborts_its_invocation_and_calls_nobody_back() 
 #[tokio::test]
 async fn a_lease_lasts_as_long_as_its_job_runs() {
     let gateway = Server::start(|_, _| async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(7)).await;
         answer(200, &[], "")
     })
     .await;
     let settings = World::new(&gateway).settings;
-    let lease = Duration::from_millis(600);
+    let lease = Duration::from_secs(3);
     let world = World::with(faas_queue::worker::Settings { lease, ..settings });
     let job = job("f", "1");
     world.append(&job, "").await;
@@ -75,10 +75,9 @@ async fn a_lease_lasts_as_long_as_its_job_runs() {
 async fn a_lost_lease_aborts_the_invocation_and_leaves_no_trace() {
     let (gateway, left) = hanging_gateway(1).await;
     let settings = World::new(&gateway).settings;
-    let mut world =
-        World::with(faas_queue::worker::Settings { lease: Duration::from_millis(300), ..settings });
+    let mut world = World::with(faas_queue::worker::Settings { lease: Duration::from_secs(3), ..settings });
     // A worker that extends too late.
-    world.settings.lease = Duration::from_secs(3);
+    world.settings.lease = Duration::from_secs(30);
     let job = job("f", "1");
     world.append(&job, "").await;
     let worker = world.worker();

@@ -12,17 +12,29 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Everything that has a time has a second.
 fn impatient() -> (Upstream, Server) {
+    in_front(quick())
+}
+
+/// Three seconds, where somebody has to be in time.
+fn patient() -> (Upstream, Server) {
+    in_front(with_times(3))
+}
+
+fn in_front(server: Server) -> (Upstream, Server) {
     let upstream = Upstream::start();
-    let server = quick();
     server.route("f", &[&upstream]);
     (upstream, server)
 }
 
 fn quick() -> Server {
+    with_times(1)
+}
+
+fn with_times(seconds: u64) -> Server {
     Server::with(|config| {
-        config.limits.head_timeout = Duration::from_secs(1);
-        config.limits.idle_timeout = Duration::from_secs(1);
-        config.limits.body_timeout = Duration::from_secs(1);
+        let limits = &mut config.limits;
+        let times = [&mut limits.head_timeout, &mut limits.idle_timeout, &mut limits.body_timeout];
+        times.into_iter().for_each(|time| *time = Duration::from_secs(seconds));
     })
 }
 
@@ -72,7 +84,7 @@ fn a_preface_of_http_2_that_dribbles_in_is_cut_off() {
 
 #[test]
 fn silent_and_idle_connections_are_closed() {
-    let (_upstream, server) = impatient();
+    let (_upstream, server) = patient();
     let mut silent = Client::new(&server);
     let mut half = Client::new(&server);
     half.send("GET /func");
@@ -102,15 +114,15 @@ fn a_body_that_falls_silent_is_cut_off() {
 
 #[test]
 fn a_body_that_is_slow_but_never_silent_is_taken() {
-    let (upstream, server) = impatient();
+    let (upstream, server) = patient();
     let mut client = Client::new(&server);
-    client.send("POST /function/f HTTP/1.1\r\nHost: gateway\r\nContent-Length: 40\r\n\r\n");
-    for _ in 0..40 {
-        thread::sleep(PAUSE / 4);
+    client.send("POST /function/f HTTP/1.1\r\nHost: gateway\r\nContent-Length: 20\r\n\r\n");
+    for _ in 0..20 {
+        thread::sleep(PAUSE);
         client.send("a");
     }
     assert_eq!(client.answer().text(), "ok");
-    assert_eq!(upstream.request().body, "a".repeat(40).as_bytes());
+    assert_eq!(upstream.request().body, "a".repeat(20).as_bytes());
 }
 
 #[test]
@@ -171,7 +183,8 @@ fn pings_keep_no_connection_open() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_body_of_http_2_that_falls_silent_is_cut_off_alone() {
-    let (upstream, server) = impatient();
+    let (upstream, server) =
+        in_front(Server::with(|config| config.limits.body_timeout = Duration::from_secs(1)));
     let mut client = connect(&server).await;
     let (response, mut body) = client.send_request(request("POST", "/function/f", &[]), false).unwrap();
     body.send_data("hello".into(), false).unwrap();

@@ -183,10 +183,10 @@ fn an_upgrade_whose_answer_cannot_be_sent_ends() {
         };
     });
     let server = Server::with(|config| {
-        config.limits.body_timeout = Duration::from_secs(1);
-        config.limits.idle_timeout = Duration::from_secs(1);
+        config.limits.body_timeout = Duration::from_secs(4);
+        config.limits.idle_timeout = Duration::from_secs(4);
     });
-    server.route_with("f", &[&upstream], terms(|terms| terms.timeout = Some(Duration::from_secs(1))));
+    server.route_with("f", &[&upstream], terms(|terms| terms.timeout = Some(Duration::from_secs(4))));
     let clients: Vec<_> = (1..=20)
         .map(|number| {
             let mut client = Client::new(&server);

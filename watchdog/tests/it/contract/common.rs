@@ -185,13 +185,13 @@ fn row_4_1_max_inflight_429() {
 
 #[test]
 fn row_4_1_shutdown_on_sigterm() {
-    let mut watchdog = Watchdog::start(&[("fprocess", "cat"), ("healthcheck_interval", "500ms")]);
+    let mut watchdog = Watchdog::start(&[("fprocess", "cat"), ("healthcheck_interval", "3s")]);
     let mut running = watchdog.connect();
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nx";
     running.write_all(head.as_bytes()).unwrap();
     watchdog.logged("Forking fprocess.");
     watchdog.signal(Signal::TERM);
-    watchdog.logged("SIGTERM: no new connections in 500ms");
+    watchdog.logged("SIGTERM: no new connections in 3s");
     assert_eq!(watchdog.get("/_/health").status, 503);
     assert!(!watchdog.path(".lock").exists());
     assert_eq!(watchdog.post(b"still served").text(), "still served");

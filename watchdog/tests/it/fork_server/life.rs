@@ -71,11 +71,11 @@ const CHILD: &str = "import os, subprocess, time\ndef handle(req):\n    \
 fn a_handler_over_its_time_is_killed_with_its_group() {
     let Some(function) = function(CHILD) else { return };
     for isolation in BOTH {
-        let watchdog = function.ready(&[("worker_isolation", isolation), ("exec_timeout", "700ms")]);
+        let watchdog = function.ready(&[("worker_isolation", isolation), ("exec_timeout", "2s")]);
         let file = watchdog.path("pids");
         let answer = watchdog.post(file.to_str().unwrap().as_bytes());
         assert_eq!((answer.status, answer.text()), (408, "Killed process."), "{isolation}");
-        assert_eq!(answer.header("x-faas-fault"), Some("handler; no answer within 700ms"));
+        assert_eq!(answer.header("x-faas-fault"), Some("handler; no answer within 2s"));
         gone_soon(&file, isolation);
     }
 }

@@ -167,7 +167,7 @@ fn a_call_over_its_time_is_cancelled_and_the_others_end_well() {
     let watchdog = function.ready(&[("worker_count", "1")]);
     let worker = children(watchdog.pid());
     let meeting = watchdog.begin(b"GET /meet HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    let late = watchdog.send("GET", "/wait", "X-Timeout: 200ms\r\n", b"");
+    let late = watchdog.send("GET", "/wait", "X-Timeout: 2s\r\n", b"");
     assert_eq!(late.status, 504);
     watchdog.logged("stdout: cancelled");
     // The process of the late call takes no more, but ends what it has.
