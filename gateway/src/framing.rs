@@ -41,7 +41,7 @@ impl Fields {
                 fields.lengths = fields.lengths.saturating_add(1);
             } else if name == COOKIE {
                 fields.cookies = fields.cookies.saturating_add(1);
-            } else if fields.hop_by_hop.note(name) {
+            } else if fields.hop_by_hop.note(name, value) {
                 fields.codings = fields.codings.saturating_add(u8::from(name == TRANSFER_ENCODING));
             } else {
                 fields.forwarded_for |= name == FORWARDED_FOR;

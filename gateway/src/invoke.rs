@@ -48,30 +48,32 @@ pub(crate) use upload::Upload;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Answers any method on `/function/{name}[.{namespace}][/path]`.
-pub(crate) async fn invoke(
+pub(crate) fn invoke(
     client: &Client,
     mut request: Box<Request<Upload>>,
     fields: &mut Fields,
     access: &mut Option<Box<Access>>,
-) -> Response<Content> {
-    let stamp = Stamp::new(headers::call_id(request.headers(), fields));
-    if let Some(access) = access {
-        access.call_id = Some(stamp.call_id().clone());
+) -> impl Future<Output = Response<Content>> {
+    async move {
+        let stamp = Stamp::new(headers::call_id(request.headers(), fields));
+        if let Some(access) = access {
+            access.call_id = Some(stamp.call_id().clone());
+        }
+        // Taken apart as a whole: what is moved out of a part stays in the future.
+        let (entry, upgrade) = match begin(client, &mut request, fields, &stamp).await {
+            Ok(begun) => begun,
+            Err(fault) => return to_caller(fault.into_response(), stamp, fields),
+        };
+        let asked_by_queue = fields.queue.then(|| Arc::clone(&entry));
+        let call = Call::begin(client, entry, &stamp, access.take());
+        let mut response = run(client, call, request, upgrade).await;
+        if let Some(entry) = asked_by_queue {
+            // As it is now: it may have been woken.
+            let entry = client.worker.gateway.0.table.get(&entry.function).unwrap_or(entry);
+            headers::tell_capacity(&mut response, &entry);
+        }
+        to_caller(response, stamp, fields)
     }
-    // Taken apart as a whole: what is moved out of a part stays in the future.
-    let (entry, upgrade) = match begin(client, &mut request, fields, &stamp).await {
-        Ok(begun) => begun,
-        Err(fault) => return to_caller(fault.into_response(), stamp, fields),
-    };
-    let asked_by_queue = fields.queue.then(|| Arc::clone(&entry));
-    let call = Call::begin(client, entry, &stamp, access.take());
-    let mut response = run(client, call, request, upgrade).await;
-    if let Some(entry) = asked_by_queue {
-        // As it is now: it may have been woken.
-        let entry = client.worker.gateway.0.table.get(&entry.function).unwrap_or(entry);
-        headers::tell_capacity(&mut response, &entry);
-    }
-    to_caller(response, stamp, fields)
 }
 
 fn to_caller(mut response: Response<Content>, stamp: Stamp, fields: &mut Fields) -> Response<Content> {

@@ -27,53 +27,57 @@ pub(super) struct Forwarded {
     pub(super) in_flight: InFlight,
 }
 
-/// Sends the request to a replica; to another one while it may be done again.
-pub(super) async fn forward(
+/// Sends the request to a replica; to another one while it may be done again. (No `async fn`: that keeps its arguments
+/// twice, and what an invocation takes in memory has to stay below a kilobyte.)
+pub(super) fn forward(
     client: &Client,
     call: &Call,
     mut request: Box<Request<Upload>>,
     deadline: Instant,
-) -> Result<Forwarded, Fault> {
+) -> impl Future<Output = Result<Forwarded, Fault>> {
     let (gateway, entry) = (&client.worker.gateway, call.entry());
     // Once is enough for what a replica may have begun: perhaps it is the request that ends them.
     let (mut tries, mut lost) = (1..TRIES, false);
-    loop {
-        let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
-        let spare = (entry.upstreams.len() > 1 && repeatable(&request)).then(|| Box::new(spare(&request)));
-        let sent = upstream.send(&client.worker, request).await;
-        let failure = match sent {
-            Ok((response, connection)) => {
-                gateway.0.metrics.record_first_byte(call.started().elapsed());
-                return Ok(Forwarded { response, connection, in_flight });
-            }
-            Err(failure) => failure,
-        };
-        let name = &upstream.replica().name;
-        tracing::debug!(function = %entry.function, replica = name, error = %failure, "a replica failed");
-        let reason = format!("{name}: {failure}");
-        request = match (failure, spare) {
-            (Failure::Short(_), _) => {
-                let fault = Fault::new(Side::Gateway, StatusCode::SERVICE_UNAVAILABLE, reason);
-                return Err(fault.retry_after(SHORTAGE_SECONDS));
-            }
-            (Failure::Unsent(unsent, _), _) => unsent,
-            (Failure::Lost(error) | Failure::Broken(error), _) if error.is_user() => {
-                return Err(broken_upload(&error));
-            }
-            (Failure::Lost(_), Some(spare)) if !lost => {
-                lost = true;
-                spare
-            }
-            (Failure::Lost(_) | Failure::Broken(_), _) => {
-                if upstream.is_exclusive() {
-                    upstream.set_aside(&entry.shared);
+    async move {
+        loop {
+            let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
+            let spare =
+                (entry.upstreams.len() > 1 && repeatable(&request)).then(|| Box::new(spare(&request)));
+            let sent = upstream.send(&client.worker, request).await;
+            let failure = match sent {
+                Ok((response, connection)) => {
+                    gateway.0.metrics.record_first_byte(call.started().elapsed());
+                    return Ok(Forwarded { response, connection, in_flight });
                 }
+                Err(failure) => failure,
+            };
+            let name = &upstream.replica().name;
+            tracing::debug!(function = %entry.function, replica = name, error = %failure, "a replica failed");
+            let reason = format!("{name}: {failure}");
+            request = match (failure, spare) {
+                (Failure::Short(_), _) => {
+                    let fault = Fault::new(Side::Gateway, StatusCode::SERVICE_UNAVAILABLE, reason);
+                    return Err(fault.retry_after(SHORTAGE_SECONDS));
+                }
+                (Failure::Unsent(unsent, _), _) => unsent,
+                (Failure::Lost(error) | Failure::Broken(error), _) if error.is_user() => {
+                    return Err(broken_upload(&error));
+                }
+                (Failure::Lost(_), Some(spare)) if !lost => {
+                    lost = true;
+                    spare
+                }
+                (Failure::Lost(_) | Failure::Broken(_), _) => {
+                    if upstream.is_exclusive() {
+                        upstream.set_aside(&entry.shared);
+                    }
+                    return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
+                }
+            };
+            upstream.set_aside(&entry.shared);
+            if tries.next().is_none() {
                 return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
             }
-        };
-        upstream.set_aside(&entry.shared);
-        if tries.next().is_none() {
-            return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
         }
     }
 }

@@ -53,15 +53,20 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     EXPECT,
 ];
 
-/// Which of those a message has; mostly none.
+/// Which of those a message has; mostly none. The last bit says that `Connection` may name others.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct HopByHop(u16);
 
+const NAMES: u16 = 1 << 15;
+
 impl HopByHop {
     /// Notes a field; whether it is one of them.
-    pub(crate) fn note(&mut self, name: &HeaderName) -> bool {
+    pub(crate) fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> bool {
         let position = HOP_BY_HOP.iter().position(|known| known == name);
         self.0 |= position.map_or(0, |position| 1 << position);
+        if name == CONNECTION && !value.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
+            self.0 |= NAMES;
+        }
         position.is_some()
     }
 
@@ -76,7 +81,7 @@ impl HopByHop {
 
     /// What `Connection` names, if it is there.
     pub(crate) fn named(self, headers: &HeaderMap) -> Vec<HeaderName> {
-        if self.has(&CONNECTION) { named(headers) } else { Vec::new() }
+        if self.0 & NAMES != 0 { named(headers) } else { Vec::new() }
     }
 
     fn has(self, name: &HeaderName) -> bool {
@@ -98,8 +103,6 @@ impl HopByHop {
 
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
-    // Mostly it names nothing.
-    let lines = lines.filter(|line| !line.eq_ignore_ascii_case(b"keep-alive"));
     let words = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     // Who a request is for, and who sent it, is no hop's own business.
     let kept = [HOST, FORWARDED_FOR, FORWARDED_HOST];
@@ -274,10 +277,10 @@ pub(super) fn to_caller<B>(response: &mut Response<B>, stamp: Stamp, content_typ
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     let (mut hop_by_hop, mut typed, mut usage) = (HopByHop::default(), switches, false);
-    for name in headers.keys() {
+    for (name, value) in headers.iter() {
         typed |= name == CONTENT_TYPE;
         usage |= name == USAGE;
-        hop_by_hop.note(name);
+        hop_by_hop.note(name, value);
     }
     if usage {
         // For us alone.
