@@ -54,11 +54,11 @@ pub(crate) fn invoke(
     fields: &mut Fields,
     access: &mut Option<Box<Access>>,
 ) -> impl Future<Output = Response<Content>> {
+    let stamp = Stamp::new(headers::call_id(request.headers(), fields));
+    if let Some(access) = access {
+        access.call_id = Some(stamp.call_id().clone());
+    }
     async move {
-        let stamp = Stamp::new(headers::call_id(request.headers(), fields));
-        if let Some(access) = access {
-            access.call_id = Some(stamp.call_id().clone());
-        }
         // Taken apart as a whole: what is moved out of a part stays in the future.
         let (entry, upgrade) = match begin(client, &mut request, fields, &stamp).await {
             Ok(begun) => begun,

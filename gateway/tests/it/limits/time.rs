@@ -34,7 +34,9 @@ fn with_times(seconds: u64) -> Server {
     Server::with(|config| {
         let limits = &mut config.limits;
         let times = [&mut limits.head_timeout, &mut limits.idle_timeout, &mut limits.body_timeout];
-        times.into_iter().for_each(|time| *time = Duration::from_secs(seconds));
+        for time in times {
+            *time = Duration::from_secs(seconds);
+        }
     })
 }
 
