@@ -3,7 +3,8 @@
 //! `logs/NAMESPACE/NAME/INSTANCE.log`, a line each: RFC 3339 time, a space, the text. Bounded: a line is cut at
 //! [`LINE_BYTES`], a replica's file is rotated once at [`FILE_BYTES`], the files of [`INSTANCES`] replicas that ended are kept, so
 //! that the traceback of one that died can still be read. A follower that falls [`BEHIND`] lines back is told how many
-//! it missed. Writing goes to the page cache from the task that reads the pipe.
+//! it missed. Writing goes to the page cache from the task that reads the pipe; lines that are read together are
+//! written together.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -60,16 +61,16 @@ impl Logs {
         instance: &str,
         output: OwnedFd,
     ) -> io::Result<JoinHandle<()>> {
-        let mut lines = BufReader::new(pipe::Receiver::from_owned_fd(output)?);
+        let mut output = BufReader::new(pipe::Receiver::from_owned_fd(output)?);
         let mut writer = self.writer(function, instance)?;
         self.open().insert(writer.path.clone());
         let logs = Arc::clone(self);
         let function = function.clone();
         Ok(tokio::spawn(async move {
-            let mut line = Vec::new();
-            while let Ok(true) = read_line(&mut lines, &mut line).await {
-                logs.write(&mut writer, &function, &line);
-                line.clear();
+            let mut lines = Vec::new();
+            while let Ok(true) = read_lines(&mut output, &mut lines).await {
+                logs.write(&mut writer, &function, &lines);
+                lines.clear();
             }
             logs.open().remove(&writer.path);
         }))
@@ -97,25 +98,22 @@ impl Logs {
         }
     }
 
-    fn write(&self, writer: &mut Writer, function: &FunctionId, line: &[u8]) {
-        let line = String::from_utf8_lossy(line);
-        let message = LogMessage {
-            name: function.name.to_string(),
-            namespace: function.namespace.to_string(),
-            instance: writer.instance.clone(),
-            timestamp: Timestamp::now(),
-            text: format!("{}\n", line.trim_end_matches('\n')),
-        };
+    /// Into the file first: who begins to follow in between finds the lines there.
+    fn write(&self, writer: &mut Writer, function: &FunctionId, lines: &[u8]) {
+        let (text, now) = (String::from_utf8_lossy(lines), Timestamp::now());
+        let lines = || stamped(&text, now);
         if !writer.broken
-            && let Err(error) = writer.write(&message)
+            && let Err(error) = writer.write(lines())
         {
             // Once a replica: it may be the handler that fills the disk, or its function may be gone.
             writer.broken = true;
             tracing::warn!(%function, %error, "failed to write a replica's log, which ends here");
         }
         if let Some(followers) = self.lock().get(function) {
-            // No follower is no error.
-            let _ = followers.send(message);
+            for (timestamp, line) in lines() {
+                // No follower is no error.
+                let _ = followers.send(message(function, &writer.instance, timestamp, line));
+            }
         }
     }
 
@@ -189,14 +187,33 @@ impl Writer {
         Ok(Self { instance: instance.to_owned(), path, file, bytes, broken: false })
     }
 
-    fn write(&mut self, message: &LogMessage) -> io::Result<()> {
+    fn write<'a>(&mut self, lines: impl Iterator<Item = (Timestamp, &'a str)>) -> io::Result<()> {
         if self.bytes >= FILE_BYTES {
             fs::rename(&self.path, rotated(&self.path))?;
             *self = Self::open(std::mem::take(&mut self.path), &self.instance)?;
         }
-        let line = format!("{} {}", message.timestamp, message.text);
-        self.bytes += line.len() as u64;
-        self.file.write_all(line.as_bytes())
+        let mut text = Vec::new();
+        for (timestamp, line) in lines {
+            writeln!(text, "{timestamp} {line}")?;
+        }
+        self.bytes += text.len() as u64;
+        self.file.write_all(&text)
+    }
+}
+
+/// Each line with a time of its own: by it a follower tells what it has read from the file.
+fn stamped(lines: &str, now: Timestamp) -> impl Iterator<Item = (Timestamp, &str)> {
+    let times = (now.as_nanosecond()..).map(move |time| Timestamp::from_nanosecond(time).unwrap_or(now));
+    times.zip(lines.split_inclusive('\n').map(|line| line.trim_end_matches('\n')))
+}
+
+fn message(function: &FunctionId, instance: &str, timestamp: Timestamp, line: &str) -> LogMessage {
+    LogMessage {
+        name: function.name.to_string(),
+        namespace: function.namespace.to_string(),
+        instance: instance.to_owned(),
+        timestamp,
+        text: format!("{line}\n"),
     }
 }
 
@@ -204,19 +221,20 @@ fn rotated(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }
 
-/// The next line, cut at the bound; what is beyond it becomes a line of its own. False at the end.
-async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<bool> {
+/// The next lines, as many as are at hand; one without an end is cut at the bound, and what is beyond it becomes a line
+/// of its own. False at the end.
+async fn read_lines(reader: &mut (impl AsyncBufRead + Unpin), lines: &mut Vec<u8>) -> io::Result<bool> {
     loop {
         let bytes = reader.fill_buf().await?;
         if bytes.is_empty() {
-            return Ok(!line.is_empty());
+            return Ok(!lines.is_empty());
         }
-        let room = &bytes[..bytes.len().min(LINE_BYTES - line.len())];
-        let end = room.iter().position(|&byte| byte == b'\n').map(|index| index + 1);
+        let room = &bytes[..bytes.len().min(LINE_BYTES - lines.len())];
+        let end = room.iter().rposition(|&byte| byte == b'\n').map(|index| index + 1);
         let taken = end.unwrap_or(room.len());
-        line.extend_from_slice(&room[..taken]);
+        lines.extend_from_slice(&room[..taken]);
         reader.consume(taken);
-        if end.is_some() || line.len() == LINE_BYTES {
+        if end.is_some() || lines.len() == LINE_BYTES {
             return Ok(true);
         }
     }
@@ -267,13 +285,7 @@ fn read_past(folder: &Path, query: &LogQuery) -> io::Result<Vec<LogMessage>> {
 fn parse(query: &LogQuery, instance: &str, line: &[u8]) -> Option<LogMessage> {
     let line = String::from_utf8_lossy(line);
     let (timestamp, text) = line.split_once(' ')?;
-    Some(LogMessage {
-        name: query.function.name.to_string(),
-        namespace: query.function.namespace.to_string(),
-        instance: instance.to_owned(),
-        timestamp: timestamp.parse().ok()?,
-        text: format!("{text}\n"),
-    })
+    Some(message(&query.function, instance, timestamp.parse().ok()?, text))
 }
 
 fn wanted(query: &LogQuery, message: &LogMessage) -> bool {
@@ -370,13 +382,24 @@ mod tests {
     #[tokio::test]
     async fn a_line_without_end_is_cut() {
         let endless = vec![b'x'; LINE_BYTES + 3];
-        let mut reader = BufReader::new(endless.as_slice());
-        let mut lengths = Vec::new();
-        let mut line = Vec::new();
-        while read_line(&mut reader, &mut line).await.unwrap() {
-            lengths.push(line.len());
-            line.clear();
+        assert_eq!(read(&endless).await, [LINE_BYTES, 3]);
+    }
+
+    #[tokio::test]
+    async fn lines_at_hand_are_read_together_and_have_times_of_their_own() {
+        assert_eq!(read(b"1\n2\n3").await, [4, 1]);
+        let lines: Vec<_> = stamped("1\n\n2", Timestamp::UNIX_EPOCH).collect();
+        assert_eq!(lines.iter().map(|line| line.1).collect::<Vec<_>>(), ["1", "", "2"]);
+        assert!(lines.is_sorted_by(|a, b| a.0 < b.0), "{lines:?}");
+    }
+
+    /// How long the pieces are that are read.
+    async fn read(mut bytes: &[u8]) -> Vec<usize> {
+        let (mut lengths, mut lines) = (Vec::new(), Vec::new());
+        while read_lines(&mut bytes, &mut lines).await.unwrap() {
+            lengths.push(lines.len());
+            lines.clear();
         }
-        assert_eq!(lengths, [LINE_BYTES, 3]);
+        lengths
     }
 }
