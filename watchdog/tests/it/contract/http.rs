@@ -39,6 +39,20 @@ fn row_4_3_http_passes_method_uri_host_headers_and_body_and_logs_it() {
 }
 
 #[test]
+fn row_4_3_http_every_request_has_its_line_also_just_before_the_end() {
+    let mut watchdog = python(&[("healthcheck_interval", "0")]);
+    let paths: Vec<_> = (0..300).map(|number| format!("/{number}")).collect();
+    for path in &paths {
+        assert_eq!(watchdog.get(path).status, 201);
+    }
+    watchdog.signal(Signal::TERM);
+    assert_eq!(watchdog.exit().code(), Some(0));
+    let log = watchdog.log();
+    let logged = log.lines().filter_map(|line| line.split_once(" GET ")?.1.split_once(" - 201 Created"));
+    assert_eq!(logged.map(|line| line.0).collect::<Vec<_>>(), paths);
+}
+
+#[test]
 fn row_4_3_http_upstream_url_wins_and_is_reached_over_tcp() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let process = format!("/usr/bin/python3 -u {SERVER} {port}");
