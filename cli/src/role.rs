@@ -33,9 +33,10 @@ pub(crate) struct RoleArgs {
 }
 
 impl RoleArgs {
-    /// Logs from now on, and takes as many descriptors as the system gives.
+    /// Logs from now on, takes as many descriptors as the system gives, and memory in small pages.
     pub(crate) fn begin(&self) -> anyhow::Result<()> {
         raise_descriptors();
+        refuse_huge_pages();
         faas_daemon::init_logging(&self.log, self.log_json).map_err(|error| failure(error.to_string()).into())
     }
 
@@ -49,6 +50,12 @@ impl RoleArgs {
 fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Where a system gives huge pages to all, an idle platform takes half as much again with them. Watchdogs inherit this,
+/// and take it back for their functions.
+fn refuse_huge_pages() {
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// A bound listener, ready for the runtime; `setting` is what the user changes if the address is taken.

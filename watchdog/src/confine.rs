@@ -12,7 +12,9 @@ use landlock::{
     RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, disable_transparent_huge_pages, set_capabilities, set_no_new_privs,
+};
 
 use crate::flags::Flags;
 use crate::log;
@@ -22,6 +24,10 @@ const NEWEST: ABI = ABI::V10;
 
 /// Enters the cgroup, limits memory, changes folder. The error says which failed.
 pub(crate) fn enter(flags: &Flags) -> Result<(), String> {
+    if flags.supervised {
+        // The platform goes without for its own sake; functions have what the system gives.
+        let _ = disable_transparent_huge_pages(false);
+    }
     if let Some(file) = &flags.cgroup {
         std::fs::write(file, "0")
             .map_err(|error| format!("cannot enter the cgroup {}: {error}", file.display()))?;

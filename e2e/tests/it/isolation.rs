@@ -48,6 +48,17 @@ fn a_handler_reads_its_own_secret_and_nothing_of_others() {
 }
 
 #[test]
+fn huge_pages_are_for_functions_and_not_for_the_platform() {
+    let platform = Platform::start();
+    let enabled = |status: &str| status.lines().any(|line| line == "THP_enabled:\t1");
+    let own = std::fs::read_to_string(format!("/proc/{}/status", platform.pid())).unwrap();
+    deploy(&platform, "pages", "cat /proc/self/status", "");
+    let handlers = platform.http().post("/function/pages", b"").text().to_owned();
+    assert!(own.contains("THP_enabled:") && !enabled(&own), "{own}");
+    assert!(enabled(&handlers), "{handlers}");
+}
+
+#[test]
 fn a_handler_over_its_memory_limit_fails_alone() {
     let platform = Platform::start();
     let grow =
