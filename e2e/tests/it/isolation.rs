@@ -53,9 +53,9 @@ fn huge_pages_are_for_functions_and_not_for_the_platform() {
     let enabled = |status: &str| status.lines().any(|line| line == "THP_enabled:\t1");
     let own = std::fs::read_to_string(format!("/proc/{}/status", platform.pid())).unwrap();
     deploy(&platform, "pages", "cat /proc/self/status", "");
-    let handlers = platform.http().post("/function/pages", b"").text().to_owned();
+    let handlers = platform.http().post("/function/pages", b"");
     assert!(own.contains("THP_enabled:") && !enabled(&own), "{own}");
-    assert!(enabled(&handlers), "{handlers}");
+    assert!(enabled(&handlers.text()), "{}", handlers.text());
 }
 
 #[test]
