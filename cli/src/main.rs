@@ -28,7 +28,7 @@ mod templates;
 mod text;
 
 /// glibc keeps no free memory of more than 1 kB beside the thread, and hyper takes 8 kB of it for each request:
-/// 12.7 µs of processor time a request at 128 connections with glibc, 11.9 µs with this.
+/// docs/adr/0016 has what that costs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
