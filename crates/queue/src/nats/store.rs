@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_nats::client::Request;
 use async_nats::connection::State;
-use async_nats::jetstream::Context;
 use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, HeaderMap, RequestErrorKind};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -215,8 +215,7 @@ impl Store {
         let answer = self.context.request(api, query).await.map_err(Error::unavailable(what))?;
         match answer {
             Response::Ok(value) => Ok(Some(value)),
-            Response::Err { error } if error.code() == 404 => Ok(None),
-            Response::Err { error } if error.error_code().0 == 10_043 => Ok(None),
+            Response::Err { error } if is_absent(&error) => Ok(None),
             Response::Err { error } => Err(Error::unavailable(what)(error)),
         }
     }
@@ -242,6 +241,16 @@ impl Store {
             sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+}
+
+/// Whether what was asked about is not there. A message before the first that lies there has no number of its own for
+/// that, but is one of all that could not be removed, with the cause as its text.
+fn is_absent(error: &jetstream::Error) -> bool {
+    match error.error_code() {
+        ErrorCode::SEQUENCE_NOT_FOUND => true,
+        ErrorCode::STREAM_MESSAGE_DELETE_FAILED => error.to_string().contains("no message found"),
+        _ => error.code() == 404,
     }
 }
 

@@ -87,6 +87,21 @@ async fn what_is_left_of_a_purged_job_keeps_none_of_its_name_out() {
     assert_eq!((taken.record, read(taken.body).await), (Record::default(), b"second".to_vec()));
 }
 
+/// Somebody emptied the stream by hand, and the consumer is gone, so that the worker removes what it was done with.
+#[tokio::test]
+async fn a_worker_is_done_with_a_job_that_lies_there_no_more() {
+    let Some(nats) = Nats::start() else { return };
+    let queue = open(&nats, LEASE).await;
+    queue.append(job("f", "one"), text("x")).await.unwrap();
+    let taken = take_one(&queue, "f").await;
+    let context = context(&nats).await;
+    context.delete_consumer_from_stream("openfaas-fn_f", "OF_faas-request").await.unwrap();
+    context.get_stream("OF_faas-request").await.unwrap().purge().await.unwrap();
+    queue.settle(&taken.lease, &Record::default(), Then::Done).await.unwrap();
+    let found = queue.find(&id("one")).await.unwrap().unwrap();
+    assert_eq!(found.state, State::Done);
+}
+
 /// A keyed invocation that was repeated while its first job was among the dead and their records had gone.
 #[tokio::test]
 async fn redriving_takes_no_other_job_of_the_name_away() {
