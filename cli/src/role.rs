@@ -52,8 +52,8 @@ fn raise_descriptors() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// Where a system gives huge pages to all, an idle platform takes half as much again with them. Watchdogs inherit this,
-/// and take it back for their functions.
+/// Where a system gives huge pages to all, an idle platform takes half as much memory again with them. Watchdogs inherit
+/// this, and take it back for themselves and their functions.
 fn refuse_huge_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

@@ -25,7 +25,7 @@ const NEWEST: ABI = ABI::V10;
 /// Enters the cgroup, limits memory, changes folder. The error says which failed.
 pub(crate) fn enter(flags: &Flags) -> Result<(), String> {
     if flags.supervised {
-        // The platform goes without for its own sake; functions have what the system gives.
+        // The platform goes without for its own sake. Functions have what the system gives, and so this process has too.
         let _ = disable_transparent_huge_pages(false);
     }
     if let Some(file) = &flags.cgroup {

@@ -60,7 +60,6 @@ pub(crate) fn run(config: Config) -> ExitCode {
         let lived = runtime.block_on(live(config, program));
         // A thread that waits for a file, on a pipe or a lost disk, must not hold the exit.
         runtime.shutdown_background();
-        log::flush();
         lived
     });
     match lived {
@@ -105,6 +104,8 @@ async fn live(config: Config, program: Option<Program>) -> Result<(), Failure> {
             Err(Failure::Unable(reason))
         }
     };
+    // That may take until somebody kills us.
+    log::flush();
     spawner.kill_descendants(KILL_LIMIT);
     ended
 }

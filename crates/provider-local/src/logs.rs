@@ -36,6 +36,8 @@ const INSTANCES: usize = 5;
 const LAST_LINES: Option<NonZeroU64> = NonZeroU64::new(20);
 /// Lines that wait for a slow follower.
 const BEHIND: usize = 1024;
+/// Lines that are written together at most. Fewer than the runtime lets a follower take in one turn.
+const TOGETHER: usize = 64;
 
 /// The logs of one data directory.
 pub(crate) struct Logs {
@@ -71,6 +73,9 @@ impl Logs {
             while let Ok(true) = read_lines(&mut output, &mut lines).await {
                 logs.write(&mut writer, &function, &lines);
                 lines.clear();
+                if !output.buffer().is_empty() {
+                    tokio::task::yield_now().await;
+                }
             }
             logs.open().remove(&writer.path);
         }))
@@ -109,7 +114,8 @@ impl Logs {
             writer.broken = true;
             tracing::warn!(%function, %error, "failed to write a replica's log, which ends here");
         }
-        if let Some(followers) = self.lock().get(function) {
+        let followers = self.lock().get(function).cloned();
+        if let Some(followers) = followers {
             for (timestamp, line) in lines() {
                 // No follower is no error.
                 let _ = followers.send(message(function, &writer.instance, timestamp, line));
@@ -221,7 +227,7 @@ fn rotated(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }
 
-/// The next lines, as many as are at hand; one without an end is cut at the bound, and what is beyond it becomes a line
+/// The next lines, at most [`TOGETHER`] of those at hand; one without an end is cut at the bound, and what is beyond it becomes a line
 /// of its own. False at the end.
 async fn read_lines(reader: &mut (impl AsyncBufRead + Unpin), lines: &mut Vec<u8>) -> io::Result<bool> {
     loop {
@@ -230,7 +236,8 @@ async fn read_lines(reader: &mut (impl AsyncBufRead + Unpin), lines: &mut Vec<u8
             return Ok(!lines.is_empty());
         }
         let room = &bytes[..bytes.len().min(LINE_BYTES - lines.len())];
-        let end = room.iter().rposition(|&byte| byte == b'\n').map(|index| index + 1);
+        let ends = room.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        let end = ends.take(TOGETHER).last().map(|(index, _)| index + 1);
         let taken = end.unwrap_or(room.len());
         lines.extend_from_slice(&room[..taken]);
         reader.consume(taken);
@@ -273,8 +280,11 @@ fn read_past(folder: &Path, query: &LogQuery) -> io::Result<Vec<LogMessage>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file?,
         };
-        for line in io::BufReader::new(file).split(b'\n') {
-            messages.extend(parse(query, instance, &line?).filter(|message| wanted(query, message)));
+        let (mut file, mut line) = (io::BufReader::new(file), Vec::new());
+        // What has no end is being written; who follows gets it whole.
+        while file.read_until(b'\n', &mut line)? > 0 && line.pop() == Some(b'\n') {
+            messages.extend(parse(query, instance, &line).filter(|message| wanted(query, message)));
+            line.clear();
         }
     }
     messages.sort_by_key(|message| message.timestamp);
@@ -352,13 +362,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let logs = Logs::new(folder.path());
         let function = query("f").function;
-        logs.append(&function, "a", "past");
+        logs.append(&function, "a", "past 1\npast 2");
+        let file = logs.folder(&function).join("a.log");
+        let mut file = File::options().append(true).open(file).unwrap();
+        file.write_all(format!("{} written in pa", Timestamp::now()).as_bytes()).unwrap();
         let mut lines = logs.read(LogQuery { follow: true, ..query("f") }).await.unwrap();
-        logs.append(&function, "b", "new");
-        assert_eq!(lines.next().await.unwrap().text, "past\n");
-        assert_eq!(lines.next().await.unwrap().text, "new\n");
+        logs.append(&function, "b", "new 1\nnew 2");
+        for line in ["past 1\n", "past 2\n", "new 1\n", "new 2\n"] {
+            assert_eq!(lines.next().await.unwrap().text, line);
+        }
         logs.remove(&function);
         assert!(lines.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_reads_misses_nothing_of_many_short_lines() {
+        const LINES: usize = 20_000;
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Arc::new(Logs::new(folder.path()));
+        let function = query("f").function;
+        let lines = logs.read(LogQuery { follow: true, ..query("f") }).await.unwrap();
+        let (output, mut input) = std::io::pipe().unwrap();
+        logs.collect(&function, "a", output.into()).unwrap();
+        let writing = std::thread::spawn(move || input.write_all("x\n".repeat(LINES).as_bytes()));
+        let short = lines.take(LINES).all(|line| std::future::ready(line.text == "x\n"));
+        assert!(short.await, "some were skipped");
+        writing.join().unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -43,8 +43,8 @@ impl Cluster {
         };
         let gateway = std::env::var("FAAS_TEST_GATEWAY").ok();
         let gateway = gateway.or_else(|| (kubeconfig == DEVELOPMENT.0).then(|| DEVELOPMENT.1.to_owned()));
-        let own = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo tells its tests where they are");
-        let repository = Path::new(&own).ancestors().find(|folder| folder.join("charts").is_dir());
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let repository = own.ancestors().find(|folder| folder.join("charts").is_dir());
         let turn = File::create(std::env::temp_dir().join("faas-test-cluster.lock"));
         let turn = turn.expect("the lock file can be made");
         turn.lock().expect("the lock file can be locked");

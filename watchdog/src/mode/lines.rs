@@ -79,6 +79,8 @@ impl Lines {
             Format::Json => self.json(line, call_id),
         };
         if self.name == "stdout" {
+            // Both may be one pipe.
+            log::flush();
             let mut stdout = std::io::stdout().lock();
             let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
         } else {

@@ -39,14 +39,23 @@ fn row_4_3_http_passes_method_uri_host_headers_and_body_and_logs_it() {
 }
 
 #[test]
-fn row_4_3_http_every_request_has_its_line_also_just_before_the_end() {
+fn row_4_3_http_every_request_has_its_line_soon_and_before_the_end() {
     let mut watchdog = python(&[("healthcheck_interval", "0")]);
-    let paths: Vec<_> = (0..300).map(|number| format!("/{number}")).collect();
+    let mut paths: Vec<_> = (0..300).map(|number| format!("/{number}")).collect();
     for path in &paths {
         assert_eq!(watchdog.get(path).status, 201);
     }
+    watchdog.logged("GET /299 - 201 Created");
+    // By then nobody gathers lines any more.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    for path in ["/once-more", "/last"] {
+        paths.push(path.to_owned());
+        assert_eq!(watchdog.get(path).status, 201);
+    }
+    watchdog.logged("GET /last - 201 Created");
     watchdog.signal(Signal::TERM);
     assert_eq!(watchdog.exit().code(), Some(0));
+    watchdog.logged("Exiting. Active connections");
     let log = watchdog.log();
     let logged = log.lines().filter_map(|line| line.split_once(" GET ")?.1.split_once(" - 201 Created"));
     assert_eq!(logged.map(|line| line.0).collect::<Vec<_>>(), paths);
