@@ -12,8 +12,10 @@ PREFIX ?= /usr/local
 DEVCLUSTER := deploy/devcluster/devcluster
 # The suite that engines of the queue pass is a feature, which nothing that is shipped has.
 EVERYTHING := --workspace --features faas-queue/conformance
-STATIC := RUSTFLAGS="-C target-feature=+crt-static"
+STATIC := -C target-feature=+crt-static
 CARGO := cargo
+# Together, so that dependencies have the same features in all of them, and a profile is of all.
+BINARIES := -p faas-cli -p faas-watchdog -p faas-bench
 QUICK := $(CARGO_TARGET_DIR)/$(TARGET)/quick
 RELEASE := $(CARGO_TARGET_DIR)/$(TARGET)/release
 
@@ -22,14 +24,15 @@ RELEASE := $(CARGO_TARGET_DIR)/$(TARGET)/release
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-build: ## release binaries, static, in bin/
-	@echo "Building the release binaries; a first build takes about ten minutes on two cores."
-	$(STATIC) $(CARGO) build --release --target $(TARGET) -p faas-cli -p faas-watchdog
+build: ## release binaries, static, in bin/; PROFILE=none builds sooner, and what is slower
+	@echo "Building the release binaries; a first build takes about ten minutes on two cores, and as long for a profile."
+	profile=$$(RUSTFLAGS="$(STATIC)" bench/profile $(TARGET) $(BINARIES)) && \
+		RUSTFLAGS="$(STATIC) $$profile" $(CARGO) build --release --target $(TARGET) $(BINARIES)
 	@mkdir -p bin && install $(RELEASE)/faas $(RELEASE)/faas-watchdog bin/ && ls -l bin
 
 run: ## build quickly and start `faas serve`; Ctrl-C ends it
 	@echo "Building faas; a first build takes a few minutes on two cores, the next one seconds."
-	$(STATIC) $(CARGO) build --profile quick --target $(TARGET) --no-default-features -p faas-cli -p faas-watchdog
+	RUSTFLAGS="$(STATIC)" $(CARGO) build --profile quick --target $(TARGET) --no-default-features -p faas-cli -p faas-watchdog
 	@mkdir -p bin && install $(QUICK)/faas $(QUICK)/faas-watchdog bin/
 	@echo; echo "To use the command line in another terminal:"; echo
 	@echo "  export PATH=\"$(CURDIR)/bin:\$$PATH\""; echo
@@ -45,11 +48,10 @@ lint: ## formatting, clippy, documentation, chart
 	charts/faas/lint
 
 bench: build ## measure what SPECIFICATION.md states, and note it in bench/history.jsonl; exit 1 if a bound is missed
-	$(STATIC) $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin --history bench/history.jsonl
+	$(RELEASE)/faas-bench --bin-dir bin --history bench/history.jsonl
 
 bench-cluster: build ## the same on Kubernetes, as root; noted in bench/history.jsonl too
-	$(STATIC) $(CARGO) build --release --target $(TARGET) -p faas-bench
-	IMAGES=bench-images deploy/devcluster/with-cluster $(CARGO) run --release --target $(TARGET) -p faas-bench -- --bin-dir bin --only cluster --history bench/history.jsonl
+	IMAGES=bench-images deploy/devcluster/with-cluster $(RELEASE)/faas-bench --bin-dir bin --only cluster --history bench/history.jsonl
 
 bench-images: build
 	deploy/images/build release faas fwatchdog test-function nats
@@ -75,7 +77,7 @@ images: build ## the platform's images and the runtimes', as OCI archives in bin
 	deploy/images/build release faas fwatchdog python3 node binary
 
 cluster-images: ## quickly built images for the development cluster, those of the tests included
-	$(STATIC) $(CARGO) build --profile quick --target $(TARGET) -p faas-cli -p faas-watchdog
+	RUSTFLAGS="$(STATIC)" $(CARGO) build --profile quick --target $(TARGET) -p faas-cli -p faas-watchdog
 	@mkdir -p bin && install $(QUICK)/faas $(QUICK)/faas-watchdog bin/
 	$(DEVCLUSTER) tools
 	deploy/images/build quick faas fwatchdog test-function nats

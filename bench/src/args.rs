@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Where references that pip and npm install are kept
     #[arg(long, value_name = "FOLDER", env = "XDG_CACHE_HOME", hide = true)]
     pub(crate) cache_home: Option<PathBuf>,
+    /// Be a platform at work, for a profile, and measure nothing
+    #[arg(long, hide = true)]
+    pub(crate) train: bool,
     /// Serve HTTP on this Unix socket as a function's handler does, and nothing else
     #[arg(long, value_name = "SOCKET", env = HTTP_SOCKET_VARIABLE, hide = true)]
     pub(crate) http_handler: Option<PathBuf>,

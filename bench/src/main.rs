@@ -65,6 +65,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if !knows_bin_dir(&bin_dir) {
         return Err(restart_in(&bin_dir));
     }
+    if args.train {
+        measures::training::run()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     measures::run(&Args { bin_dir, ..args })
 }
 

@@ -17,6 +17,7 @@ mod queue;
 mod restart;
 mod size;
 mod stream;
+pub(crate) mod training;
 mod worker;
 
 use std::any::Any;

@@ -50,6 +50,13 @@ impl Paced {
         Self { server, requests: paths.into_iter().map(request).collect() }
     }
 
+    /// `POST` of a body.
+    pub(crate) fn post(server: SocketAddr, path: &str, body: &str) -> Self {
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {server}\r\nContent-Length: {length}\r\n\r\n");
+        Self { server, requests: vec![head + body] }
+    }
+
     /// Sends for so long, and waits for the last answer.
     pub(crate) fn run(&self, pace: Pace, duration: Duration) -> anyhow::Result<Outcome> {
         let started = Instant::now();

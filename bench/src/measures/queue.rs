@@ -125,7 +125,7 @@ fn deploy_sleep(world: &World, name: &str, seconds: &str, more: &Value) -> anyho
 }
 
 /// Has so many jobs accepted for a function.
-fn post_many(world: &World, function: &str, count: usize) -> anyhow::Result<()> {
+pub(super) fn post_many(world: &World, function: &str, count: usize) -> anyhow::Result<()> {
     let path = format!("/async-function/{function}");
     let post = || {
         let http = world.platform.http();
@@ -142,7 +142,7 @@ fn post_many(world: &World, function: &str, count: usize) -> anyhow::Result<()> 
 }
 
 /// Jobs that have not ended.
-fn queued(world: &World) -> anyhow::Result<u64> {
+pub(super) fn queued(world: &World) -> anyhow::Result<u64> {
     let answer = world.platform.admin().get("/system/queue");
     ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
     let depths: Vec<QueueDepth> = serde_json::from_slice(&answer.body).context("not a list of depths")?;

@@ -22,12 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     let world = World::start();
-    let handler = bash_handler("wc -c\n")?;
-    let package =
-        world.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))?;
-    world.deploy(NAME, &package, &json!({ "timeout": "600s" }))?;
-    world.invoke(NAME, b"hello")?;
-
+    deploy(&world)?;
     let (serve, watchdog) = (world.platform.pid(), world.watchdog()?);
     let before = [memory(serve)?.resident, memory(watchdog)?.resident];
     for pid in [serve, watchdog] {
@@ -55,8 +50,17 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Deploys what counts bytes.
+pub(super) fn deploy(world: &World) -> anyhow::Result<()> {
+    let handler = bash_handler("wc -c\n")?;
+    let package =
+        world.upload(handler.path(), &Manifest::new(Runtime::Bash, Signature::Stdin, "handler.sh"))?;
+    world.deploy(NAME, &package, &json!({ "timeout": "600s" }))?;
+    world.invoke(NAME, b"hello").map(drop)
+}
+
 /// Sends zeros, and reads the answer.
-fn post(url: &str, length: u64) -> anyhow::Result<String> {
+pub(super) fn post(url: &str, length: u64) -> anyhow::Result<String> {
     let host = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(PATIENCE))?;
