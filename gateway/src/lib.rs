@@ -15,6 +15,7 @@ mod framing;
 mod invoke;
 mod load;
 mod metrics;
+mod pieces;
 mod rate;
 mod router;
 mod server;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::watch::Watch;
 use super::worker::Place;
+use crate::pieces;
 
 /// How HTTP/2 begins where nothing was agreed before.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -80,7 +81,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        let polled = pieces::poll_write(&mut self.stream, context, bytes);
         self.watch.written(polled.is_ready());
         polled
     }

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::BoxError;
 use crate::invoke::Upload;
 use crate::metrics::Metrics;
+use crate::pieces;
 
 /// A replica whose machine is gone answers nothing; another may.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -64,7 +65,7 @@ impl AsyncWrite for Listening {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        pieces::poll_write(&mut self.stream, context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
