@@ -39,6 +39,7 @@ use forward::{Forwarded, forward, too_slow};
 use headers::Stamp;
 use tunnel::Upgrade;
 
+pub(crate) use deadline::Timers;
 pub(crate) use path::canonical_path;
 pub(crate) use relayed::Relayed;
 use upload::Late;
@@ -143,7 +144,7 @@ fn run(
 ) -> impl Future<Output = Response<Content>> {
     let config = &client.worker.gateway.0.config;
     let timeout = call.entry().route.terms.timeout.unwrap_or(config.upstream_timeout);
-    let mut deadline = Deadline::new(call.started() + timeout + GRACE);
+    let mut deadline = Deadline::new(call.started() + timeout + GRACE, &client.worker);
     end_stream_at(deadline.at() + GRACE);
     client.watch.end_by(timeout + 2 * GRACE);
     request.body_mut().end_at(deadline.at());

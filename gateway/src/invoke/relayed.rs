@@ -20,6 +20,7 @@ const PASSED: &str = "the function's timeout passed before its answer ended";
 /// Passes frames on as they come.
 pub(crate) struct Relayed {
     body: Incoming,
+    begun: bool,
     ended: bool,
     connection: Option<Connection>,
     deadline: Deadline,
@@ -48,7 +49,7 @@ impl Relayed {
         deadline: Deadline,
     ) -> Self {
         let connection = Some(connection);
-        Self { body, ended: false, connection, deadline, _in_flight: in_flight, call }
+        Self { body, begun: false, ended: false, connection, deadline, _in_flight: in_flight, call }
     }
 }
 
@@ -61,8 +62,8 @@ impl Body for Relayed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        // Before the body: one that always has more would never look at the clock.
-        if Instant::now() >= this.deadline.at() {
+        // Before the body: one that always has more would never look at the clock. At first its head has just come.
+        if std::mem::replace(&mut this.begun, true) && Instant::now() >= this.deadline.at() {
             this.call.cut_off();
             return Poll::Ready(Some(Err(PASSED.into())));
         }

@@ -23,7 +23,7 @@ use super::io::Watched;
 use super::tls::Tls;
 use super::watch::{Clock, Order, Watch};
 use crate::Gateway;
-use crate::invoke::Upload;
+use crate::invoke::{Timers, Upload};
 use crate::upstream::Upstream;
 
 /// Between two looks at the connections.
@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     /// Below `Config::workers`.
     pub(crate) index: usize,
     pub(crate) clock: Clock,
+    /// For invocations' deadlines.
+    pub(crate) timers: Timers,
     /// Everything that is no invocation. It runs on the main runtime: it may take long, and must not hold up invocations.
     api: Router,
     pub(super) tls: Option<Tls>,
@@ -80,6 +82,7 @@ impl Worker {
             gateway,
             index,
             clock: Clock::default(),
+            timers: Timers::default(),
             api,
             tls,
             tasks,
