@@ -9,12 +9,14 @@
 
 mod auth;
 mod config;
+mod counts;
 mod enqueue;
 mod fault;
 mod framing;
 mod invoke;
 mod load;
 mod metrics;
+mod per_worker;
 mod pieces;
 mod rate;
 mod router;
@@ -98,7 +100,7 @@ impl Gateway {
     ) -> Result<Self, Error> {
         let tls = config.tls.as_ref().map(Tls::new).transpose()?;
         let table = Arc::new(RouteTable::new(config.namespace.clone(), config.workers.get()));
-        let metrics = Metrics::new(registry)?;
+        let metrics = Metrics::new(registry, config.workers.get())?;
         provider.subscribe(Arc::clone(&table) as _);
         let draining = AtomicBool::new(false);
         let ingest = queue.map(|queue| Ingest::new(queue, config.limits.async_memory_bytes));

@@ -46,12 +46,12 @@ pub(crate) fn to_json(table: &RouteTable, depths: Option<&[Depth]>) -> String {
 
 impl Load {
     fn of(entry: &Entry) -> Self {
-        let shared = &entry.shared;
+        let counts = entry.shared.counts().unwrap_or_default();
         Self {
-            in_flight: shared.in_flight.load(Relaxed),
-            waiting: shared.waiting.load(Relaxed),
-            started_total: shared.started.load(Relaxed),
-            last_used: Some(shared.last_used.load(Relaxed)).filter(|at| *at > 0),
+            in_flight: counts.in_flight,
+            waiting: entry.shared.waiting.load(Relaxed),
+            started_total: counts.started,
+            last_used: Some(counts.last_used).filter(|at| *at > 0),
             queued: None,
         }
     }

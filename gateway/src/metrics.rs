@@ -1,22 +1,27 @@
-//! Every metric of the gateway: peers' names kept, labels bounded. Counters are made at a function's first call and
-//! go with it; unknown names never make one.
+//! Every metric of the gateway: peers' names kept, labels bounded. A function has counters from its first call on, and
+//! they go with it; unknown names never make one. What each invocation counts is written from the route table at a
+//! scrape, everything else kept by the library.
 
+mod counters;
 mod gauges;
+mod histogram;
 mod queue;
-mod series;
 
-use std::sync::atomic::Ordering;
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use faas_api::FunctionId;
 use faas_queue::Depth;
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::counts::Counts;
+use crate::per_worker::PerWorker;
 use crate::table::{Entry, RouteTable};
 
-pub(crate) use series::Series;
+pub(crate) use histogram::Histogram;
 
 /// Within one machine or cluster a connection takes microseconds to milliseconds.
 const CONNECT_BUCKETS: [f64; 9] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.5];
@@ -26,12 +31,8 @@ const FIRST_BYTE_BUCKETS: [f64; 12] =
 
 /// All of them; `function_name` is always `NAME.NAMESPACE`.
 pub(crate) struct Metrics {
-    seconds: HistogramVec,
-    ended: IntCounterVec,
-    started: IntCounterVec,
-    failures: IntCounterVec,
-    connect: Histogram,
-    first_byte: Histogram,
+    connect: prometheus::Histogram,
+    first_byte: PerWorker<Histogram<{ FIRST_BYTE_BUCKETS.len() }>>,
     connections: IntGauge,
     refused: IntCounterVec,
     ingest: queue::Ingest,
@@ -40,28 +41,16 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let (function, code) = (&["function_name"], &["function_name", "code"]);
+    /// For so many workers.
+    pub(crate) fn new(registry: &Registry, workers: usize) -> Result<Self, prometheus::Error> {
         let new = Register(registry);
         Ok(Self {
-            seconds: new.histograms("gateway_functions_seconds", "Seconds an invocation took.", code)?,
-            ended: new.counters("gateway_function_invocation_total", "Invocations ended.", code)?,
-            started: new.counters("gateway_function_invocation_started", "Invocations begun.", function)?,
-            failures: new.counters(
-                "faas_invocation_failures_total",
-                "Invocations that failed, by whose fault it was.",
-                &["function_name", "fault"],
-            )?,
             connect: new.histogram(
                 "faas_upstream_connect_seconds",
                 "Seconds a new connection to a replica took.",
                 &CONNECT_BUCKETS,
             )?,
-            first_byte: new.histogram(
-                "faas_upstream_first_byte_seconds",
-                "Seconds from an invocation's begin to the head of its answer.",
-                &FIRST_BYTE_BUCKETS,
-            )?,
+            first_byte: PerWorker::new(workers, || Histogram::new(&FIRST_BYTE_BUCKETS)),
             connections: new
                 .register(IntGauge::new("faas_gateway_connections", "Clients' connections open now.")?)?,
             refused: new.counters(
@@ -79,18 +68,12 @@ impl Metrics {
         })
     }
 
-    /// A function's own series, made when they are first asked for.
-    pub(crate) fn series<'a>(&self, entry: &'a Entry) -> &'a Series {
-        let new = || Box::new(Series::new(self, entry.function.to_string()));
-        entry.shared.series.get_or_init(new)
-    }
-
     pub(crate) fn record_connect(&self, elapsed: Duration) {
         self.connect.observe(elapsed.as_secs_f64());
     }
 
-    pub(crate) fn record_first_byte(&self, elapsed: Duration) {
-        self.first_byte.observe(elapsed.as_secs_f64());
+    pub(crate) fn record_first_byte(&self, worker: usize, elapsed: Duration) {
+        self.first_byte.of(worker).record(elapsed);
     }
 
     pub(crate) fn record_connection(&self, change: i64) {
@@ -110,25 +93,61 @@ impl Metrics {
         self.api_seconds.with_label_values(&labels).observe(elapsed.as_secs_f64());
     }
 
-    /// Gauges of all functions as text, and an end to what removed functions left. One caller at a time.
+    /// What the library does not keep, in Prometheus' text format.
     pub(crate) fn collect(&self, table: &RouteTable, depths: Option<&[Depth]>) -> String {
-        for (function, shared) in table.take_removed() {
-            if table.get(&function).is_none()
-                && let Some(series) = shared.series.get()
-            {
-                series.forget(self);
-            }
+        let functions: Vec<_> = table.all().into_iter().map(Seen::of).collect();
+        // Writing to memory cannot fail. One that grows is copied, and both stay with the process.
+        let mut text = String::with_capacity(functions.iter().map(Seen::bytes).sum());
+        gauges::write(&mut text, &functions);
+        counters::write(&mut text, &functions);
+        self.write_first_byte(&mut text);
+        if let Some(depths) = depths {
+            queue::write(&mut text, table, depths);
         }
-        let queue = depths.map(|depths| queue::to_text(table, depths));
-        gauges::to_text(&table.all()) + &queue.unwrap_or_default()
+        text
     }
+
+    fn write_first_byte(&self, text: &mut String) {
+        let mut all = Histogram::new(&FIRST_BYTE_BUCKETS);
+        self.first_byte.all().for_each(|one| all.add(&one));
+        begin(text, "histogram", FIRST_BYTE, "Seconds from an invocation's begin to the head of its answer.");
+        all.write(text, FIRST_BYTE, "");
+    }
+}
+
+const FIRST_BYTE: &str = "faas_upstream_first_byte_seconds";
+
+/// A function as a scrape sees it. Its names are DNS labels and need no escape.
+struct Seen {
+    entry: Arc<Entry>,
+    /// `None` before its first invocation.
+    counts: Option<Box<Counts>>,
+}
+
+impl Seen {
+    fn of(entry: Arc<Entry>) -> Self {
+        let counts = entry.shared.counts().map(Box::new);
+        Self { entry, counts }
+    }
+
+    /// What its lines take, unless its name is long.
+    fn bytes(&self) -> usize {
+        let codes = self.counts.as_ref().map_or(0, |counts| 1 + counts.codes.len());
+        512 + codes * 1024
+    }
+}
+
+/// Begins a metric in Prometheus' text format.
+fn begin(text: &mut String, kind: &str, name: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 const API_LABELS: [&str; 3] = ["method", "path", "status"];
 
 /// Invocations of `function` that have ended, for lists.
 pub(crate) fn invocation_count(table: &RouteTable, function: &FunctionId) -> f64 {
-    let ended = table.get(function).map_or(0, |entry| entry.shared.ended.load(Ordering::Relaxed));
+    let ended =
+        table.get(function).and_then(|entry| entry.shared.counts()).map_or(0, |counts| counts.ended());
     #[expect(clippy::cast_precision_loss, reason = "a count past 2^53 may be off by one")]
     let count = ended as f64;
     count
@@ -146,37 +165,18 @@ impl Register<'_> {
         self.register(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> Result<prometheus::Histogram, prometheus::Error> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.register(Histogram::with_opts(options)?)
+        self.register(prometheus::Histogram::with_opts(options)?)
     }
 
     fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fault::Side;
-
-    #[test]
-    fn an_invocation_that_outlives_its_function_brings_no_series_back() {
-        let registry = Registry::new();
-        let metrics = Metrics::new(&registry).unwrap();
-        let series = Series::new(&metrics, "f.openfaas-fn".to_owned());
-        let end = || series.record_ended(StatusCode::BAD_GATEWAY, Some(Side::Platform), Duration::ZERO);
-        let seen = || {
-            let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-            text.matches("f.openfaas-fn").count()
-        };
-        end();
-        assert!(seen() > 0);
-        series.forget(&metrics);
-        assert_eq!(seen(), 0);
-        end();
-        assert_eq!(seen(), 0);
     }
 }

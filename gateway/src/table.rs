@@ -5,15 +5,16 @@
 //! functions takes microseconds.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use faas_api::{FunctionId, Namespace};
 use faas_provider::{Replica, Route, RouteSink};
 use tokio::sync::Notify;
 
-use crate::metrics::Series;
+use crate::counts::Counts;
+use crate::per_worker::PerWorker;
 use crate::rate::Rate;
 use crate::upstream::Upstream;
 
@@ -30,7 +31,6 @@ pub(crate) struct Entry {
 }
 
 /// What outlives a change of route.
-#[derive(Default)]
 pub(crate) struct Shared {
     /// Wakes those that wait for a change.
     pub(crate) changed: Notify,
@@ -38,18 +38,36 @@ pub(crate) struct Shared {
     pub(crate) waiting: AtomicUsize,
     /// Whether the provider is being asked for a replica.
     pub(crate) waking: AtomicBool,
-    /// Invocations begun and not ended.
-    pub(crate) in_flight: AtomicUsize,
-    /// Invocations begun.
-    pub(crate) started: AtomicU64,
-    /// Invocations ended, whatever their status.
-    pub(crate) ended: AtomicU64,
-    /// Unix time in milliseconds at which an invocation last began or ended; 0 is never.
-    pub(crate) last_used: AtomicU64,
     /// How often jobs were accepted for it, from the first on.
     pub(crate) accepted: OnceLock<Box<Rate>>,
-    /// Its series, from the first invocation on.
-    pub(crate) series: OnceLock<Box<Series>>,
+    /// What is counted of its invocations, from the first on.
+    counts: OnceLock<PerWorker<Counts>>,
+    workers: usize,
+}
+
+impl Shared {
+    fn new(workers: usize) -> Self {
+        Self {
+            changed: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            waking: AtomicBool::new(false),
+            accepted: OnceLock::new(),
+            counts: OnceLock::new(),
+            workers,
+        }
+    }
+
+    /// One worker's, to count an invocation that it makes.
+    pub(crate) fn counts_of(&self, worker: usize) -> MutexGuard<'_, Counts> {
+        self.counts.get_or_init(|| PerWorker::new(self.workers, Counts::default)).of(worker)
+    }
+
+    /// All workers' together; `None` before the first invocation.
+    pub(crate) fn counts(&self) -> Option<Counts> {
+        let mut all = Counts::default();
+        self.counts.get()?.all().for_each(|one| all.add(&one));
+        Some(all)
+    }
 }
 
 type Shard = HashMap<Arc<str>, Arc<Entry>>;
@@ -60,16 +78,15 @@ pub(crate) struct RouteTable {
     shards: Box<[ArcSwap<Shard>]>,
     namespace: Namespace,
     workers: usize,
-    /// Held while a new map is made, so that no update is lost to another. Functions removed since the last scrape,
-    /// whose series are to go.
-    removed: Mutex<Vec<(FunctionId, Arc<Shared>)>>,
+    /// Held while a new map is made, so that no update is lost to another.
+    updating: Mutex<()>,
 }
 
 impl RouteTable {
     /// For functions of `namespace` by their names alone, and so many workers that keep connections.
     pub(crate) fn new(namespace: Namespace, workers: usize) -> Self {
         let shards = (0..SHARDS).map(|_| ArcSwap::default()).collect();
-        Self { shards, namespace, workers, removed: Mutex::default() }
+        Self { shards, namespace, workers, updating: Mutex::default() }
     }
 
     /// The function that a caller wrote so; `None` also for what is no name.
@@ -98,12 +115,7 @@ impl RouteTable {
 
     /// Invocations under way, of all functions.
     pub(crate) fn in_flight(&self) -> usize {
-        self.all().iter().map(|entry| entry.shared.in_flight.load(Ordering::Relaxed)).sum()
-    }
-
-    /// Takes the functions that were removed since the last call.
-    pub(crate) fn take_removed(&self) -> Vec<(FunctionId, Arc<Shared>)> {
-        std::mem::take(&mut self.removed.lock().unwrap_or_else(PoisonError::into_inner))
+        self.all().iter().filter_map(|entry| entry.shared.counts()).map(|counts| counts.in_flight).sum()
     }
 
     /// The names that callers may write.
@@ -125,7 +137,7 @@ impl RouteTable {
 
 impl RouteSink for RouteTable {
     fn apply(&self, updates: Vec<(FunctionId, Option<Route>)>) {
-        let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        let _updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         for (function, route) in updates {
             let before = self.get(&function);
             let entry = route.map(|route| {
@@ -139,11 +151,7 @@ impl RouteSink for RouteTable {
                 entry.iter().any(|entry| entry.upstreams.iter().any(|upstream| Arc::ptr_eq(upstream, known)))
             };
             before.upstreams.iter().filter(|known| !stays(known)).for_each(|left| left.close());
-            let shared = Arc::clone(&before.shared);
-            shared.changed.notify_waiters();
-            if entry.is_none() {
-                removed.push((function, shared));
-            }
+            before.shared.changed.notify_waiters();
         }
     }
 }
@@ -162,7 +170,7 @@ impl Entry {
         Self {
             function,
             upstreams: route.replicas.iter().map(upstream).collect(),
-            shared: before.map(|entry| Arc::clone(&entry.shared)).unwrap_or_default(),
+            shared: before.map_or_else(|| Arc::new(Shared::new(workers)), |entry| Arc::clone(&entry.shared)),
             route,
         }
     }
@@ -186,14 +194,20 @@ mod tests {
         let replica = Replica::new("a".into(), Address::Unix("/a".into()));
         table.apply(vec![(function.clone(), Some(route(vec![Arc::clone(&replica)])))]);
         let first = table.get(&function).unwrap();
+        first.shared.counts_of(1).begin(7);
         let other = Replica::new("b".into(), Address::Unix("/b".into()));
-        table.apply(vec![(function.clone(), Some(route(vec![other, replica])))]);
+        table.apply(vec![(function.clone(), Some(route(vec![other, Arc::clone(&replica)])))]);
         let second = table.get(&function).unwrap();
         assert!(Arc::ptr_eq(&first.shared, &second.shared));
         assert!(Arc::ptr_eq(&first.upstreams[0], &second.upstreams[1]));
         assert_eq!(table.all().len(), 1);
+        assert_eq!((second.shared.counts().unwrap().started, table.in_flight()), (1, 1));
         table.apply(vec![(function.clone(), None)]);
         assert!(table.get(&function).is_none() && table.all().is_empty());
+        // One that outlives its function brings nothing back.
+        first.shared.counts_of(0).begin(8);
+        table.apply(vec![(function.clone(), Some(route(vec![replica])))]);
+        assert!(table.get(&function).unwrap().shared.counts().is_none());
     }
 
     #[test]

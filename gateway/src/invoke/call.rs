@@ -1,7 +1,6 @@
 //! An invocation under way, as metrics and the access log see it; ended when dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::http::{Response, StatusCode};
 use tokio::time::Instant;
@@ -32,12 +31,8 @@ impl Call {
         stamp: &Stamp,
         access: Option<Box<Access>>,
     ) -> Self {
-        let shared = &entry.shared;
-        shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        shared.started.fetch_add(1, Ordering::Relaxed);
-        shared.last_used.fetch_max(stamp.unix_milliseconds(), Ordering::Relaxed);
         let worker = Arc::clone(&client.worker);
-        worker.gateway.0.metrics.series(&entry).record_started();
+        entry.shared.counts_of(worker.index).begin(stamp.unix_milliseconds());
         // The caller left before there was an answer, unless one comes: nginx's status for it.
         let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
         let began_at = stamp.unix_milliseconds();
@@ -83,13 +78,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let (shared, elapsed) = (&self.entry.shared, self.started.elapsed());
+        let elapsed = self.started.elapsed();
         let ended_at = self.began_at + u64::try_from(elapsed.as_millis()).unwrap_or_default();
-        shared.last_used.fetch_max(ended_at, Ordering::Relaxed);
-        shared.ended.fetch_add(1, Ordering::Relaxed);
-        shared.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let metrics = &self.worker.gateway.0.metrics;
-        metrics.series(&self.entry).record_ended(self.status, self.fault, elapsed);
+        self.entry.shared.counts_of(self.worker.index).end(ended_at, self.status, self.fault, elapsed);
         if let Some(access) = self.access.take() {
             access.write(self.status, self.fault);
         }

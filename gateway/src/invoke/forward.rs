@@ -46,7 +46,8 @@ pub(super) fn forward(
             let sent = upstream.send(&client.worker, request).await;
             let failure = match sent {
                 Ok((response, connection)) => {
-                    gateway.0.metrics.record_first_byte(call.started().elapsed());
+                    let elapsed = call.started().elapsed();
+                    gateway.0.metrics.record_first_byte(client.worker.index, elapsed);
                     return Ok(Forwarded { response, connection, in_flight });
                 }
                 Err(failure) => failure,

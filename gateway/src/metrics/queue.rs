@@ -10,8 +10,7 @@ use faas_queue::Depth;
 use jiff::Timestamp;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
-use super::gauges::begin;
-use super::{Metrics, Register};
+use super::{Metrics, Register, begin};
 use crate::table::RouteTable;
 
 /// The peers' name of the one queue there is.
@@ -95,15 +94,13 @@ const GAUGES: [Gauge; 4] = [
 ];
 
 /// Of the functions that there are: anybody may queue for names that are none's.
-pub(super) fn to_text(table: &RouteTable, depths: &[Depth]) -> String {
+pub(super) fn write(text: &mut String, table: &RouteTable, depths: &[Depth]) {
     let known: Vec<_> = depths.iter().filter(|depth| table.get(&depth.function).is_some()).collect();
-    let mut text = String::new();
     for (name, help, value) in GAUGES {
-        begin(&mut text, name, help);
+        begin(text, "gauge", name, help);
         for depth in &known {
             let (function, value) = (&depth.function, value(depth));
             let _ = writeln!(text, "{name}{{queue_name=\"{NAME}\",function_name=\"{function}\"}} {value}");
         }
     }
-    text
 }

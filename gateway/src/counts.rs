@@ -1,0 +1,103 @@
+//! What is counted of one function's invocations.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use crate::fault::Side;
+use crate::metrics::Histogram;
+
+/// The peers' buckets for an invocation's seconds, which are their library's.
+const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Counts of one worker, or of several together.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Invocations begun.
+    pub(crate) started: u64,
+    /// Invocations begun and not ended.
+    pub(crate) in_flight: usize,
+    /// Unix time in milliseconds at which an invocation last began or ended; 0 is never.
+    pub(crate) last_used: u64,
+    /// Invocations that failed, by whose fault it was, in the order of [`Side::ALL`].
+    pub(crate) failures: [u64; Side::ALL.len()],
+    /// Invocations that ended. As many as there were codes: few.
+    pub(crate) codes: Vec<Code>,
+}
+
+/// Invocations that ended with one status.
+#[derive(Debug)]
+pub(crate) struct Code {
+    pub(crate) status: StatusCode,
+    pub(crate) seconds: Histogram<{ BOUNDS.len() }>,
+}
+
+impl Counts {
+    /// An invocation begins, at a Unix time in milliseconds.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.started += 1;
+        self.in_flight += 1;
+        self.last_used = self.last_used.max(now);
+    }
+
+    /// One of them ends.
+    pub(crate) fn end(&mut self, now: u64, status: StatusCode, fault: Option<Side>, elapsed: Duration) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.last_used = self.last_used.max(now);
+        if let Some(side) = fault {
+            self.failures[side as usize] += 1;
+        }
+        self.seconds(status).record(elapsed);
+    }
+
+    /// Invocations ended, whatever their status.
+    pub(crate) fn ended(&self) -> u64 {
+        self.codes.iter().map(|code| code.seconds.count()).sum()
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.started += other.started;
+        self.in_flight += other.in_flight;
+        self.last_used = self.last_used.max(other.last_used);
+        for (own, other) in self.failures.iter_mut().zip(other.failures) {
+            *own += other;
+        }
+        for code in &other.codes {
+            self.seconds(code.status).add(&code.seconds);
+        }
+    }
+
+    fn seconds(&mut self, status: StatusCode) -> &mut Histogram<{ BOUNDS.len() }> {
+        let known = self.codes.iter().position(|code| code.status == status);
+        let index = known.unwrap_or_else(|| {
+            self.codes.push(Code { status, seconds: Histogram::new(&BOUNDS) });
+            self.codes.len() - 1
+        });
+        &mut self.codes[index].seconds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_counts_are_added_up() {
+        let (mut one, mut other) = (Counts::default(), Counts::default());
+        one.begin(5);
+        one.begin(6);
+        one.end(8, StatusCode::OK, None, Duration::from_millis(7));
+        other.begin(7);
+        other.end(7, StatusCode::OK, None, Duration::from_millis(70));
+        other.begin(7);
+        other.end(7, StatusCode::BAD_GATEWAY, Some(Side::Platform), Duration::ZERO);
+        let mut all = Counts::default();
+        all.add(&one);
+        all.add(&other);
+        assert_eq!((all.started, all.in_flight, all.last_used, all.ended()), (4, 1, 8, 3));
+        assert_eq!(all.failures, [0, 0, 0, 0, 0, 1]);
+        let codes: Vec<_> =
+            all.codes.iter().map(|code| (code.status.as_u16(), code.seconds.count())).collect();
+        assert_eq!(codes, [(200, 2), (502, 1)]);
+    }
+}
