@@ -13,16 +13,24 @@ const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 /// Counts of one worker, or of several together.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Invocations begun.
-    pub(crate) started: u64,
-    /// Invocations begun and not ended.
-    pub(crate) in_flight: usize,
-    /// Unix time in milliseconds at which an invocation last began or ended; 0 is never.
-    pub(crate) last_used: u64,
+    pub(crate) totals: Totals,
     /// Invocations that failed, by whose fault it was, in the order of [`Side::ALL`].
     pub(crate) failures: [u64; Side::ALL.len()],
     /// Invocations that ended. As many as there were codes: few.
     pub(crate) codes: Vec<Code>,
+}
+
+/// What is asked for more often than by a scrape.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Invocations begun.
+    pub(crate) started: u64,
+    /// Invocations ended, whatever their status.
+    pub(crate) ended: u64,
+    /// Invocations begun and not ended.
+    pub(crate) in_flight: usize,
+    /// Unix time in milliseconds at which an invocation last began or ended; 0 is never.
+    pub(crate) last_used: u64,
 }
 
 /// Invocations that ended with one status.
@@ -32,33 +40,32 @@ pub(crate) struct Code {
     pub(crate) seconds: Histogram<{ BOUNDS.len() }>,
 }
 
+impl Totals {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.started += other.started;
+        self.ended += other.ended;
+        self.in_flight += other.in_flight;
+        self.last_used = self.last_used.max(other.last_used);
+    }
+}
+
 impl Counts {
     /// An invocation begins, at a Unix time in milliseconds.
     pub(crate) fn begin(&mut self, now: u64) {
-        self.started += 1;
-        self.in_flight += 1;
-        self.last_used = self.last_used.max(now);
+        self.totals.add(Totals { started: 1, ended: 0, in_flight: 1, last_used: now });
     }
 
     /// One of them ends.
     pub(crate) fn end(&mut self, now: u64, status: StatusCode, fault: Option<Side>, elapsed: Duration) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.last_used = self.last_used.max(now);
-        if let Some(side) = fault {
-            self.failures[side as usize] += 1;
-        }
+        self.totals.in_flight = self.totals.in_flight.saturating_sub(1);
+        self.totals.add(Totals { started: 0, ended: 1, in_flight: 0, last_used: now });
+        let sides = Side::ALL.into_iter().zip(&mut self.failures);
+        sides.filter(|(side, _)| Some(*side) == fault).for_each(|(_, failures)| *failures += 1);
         self.seconds(status).record(elapsed);
     }
 
-    /// Invocations ended, whatever their status.
-    pub(crate) fn ended(&self) -> u64 {
-        self.codes.iter().map(|code| code.seconds.count()).sum()
-    }
-
     pub(crate) fn add(&mut self, other: &Self) {
-        self.started += other.started;
-        self.in_flight += other.in_flight;
-        self.last_used = self.last_used.max(other.last_used);
+        self.totals.add(other.totals);
         for (own, other) in self.failures.iter_mut().zip(other.failures) {
             *own += other;
         }
@@ -70,6 +77,8 @@ impl Counts {
     fn seconds(&mut self, status: StatusCode) -> &mut Histogram<{ BOUNDS.len() }> {
         let known = self.codes.iter().position(|code| code.status == status);
         let index = known.unwrap_or_else(|| {
+            // Most have one.
+            self.codes.reserve_exact(1);
             self.codes.push(Code { status, seconds: Histogram::new(&BOUNDS) });
             self.codes.len() - 1
         });
@@ -94,7 +103,7 @@ mod tests {
         let mut all = Counts::default();
         all.add(&one);
         all.add(&other);
-        assert_eq!((all.started, all.in_flight, all.last_used, all.ended()), (4, 1, 8, 3));
+        assert_eq!(all.totals, Totals { started: 4, ended: 3, in_flight: 1, last_used: 8 });
         assert_eq!(all.failures, [0, 0, 0, 0, 0, 1]);
         let codes: Vec<_> =
             all.codes.iter().map(|code| (code.status.as_u16(), code.seconds.count())).collect();

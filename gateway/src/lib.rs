@@ -130,7 +130,8 @@ impl Gateway {
         AbortOnDropHandle::new(main.spawn(work)).await.ok()
     }
 
-    /// The gauges that are computed from the route table and the queue, in Prometheus' text format, for a scrape.
+    /// What is counted of functions, and the gauges that are computed from the route table and the queue, in Prometheus'
+    /// text format: what a scrape shows besides the registry.
     pub async fn collect(&self) -> String {
         let depths = self.depths().await;
         self.0.metrics.collect(&self.0.table, depths.as_deref())

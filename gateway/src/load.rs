@@ -46,12 +46,12 @@ pub(crate) fn to_json(table: &RouteTable, depths: Option<&[Depth]>) -> String {
 
 impl Load {
     fn of(entry: &Entry) -> Self {
-        let counts = entry.shared.counts().unwrap_or_default();
+        let totals = entry.shared.totals();
         Self {
-            in_flight: counts.in_flight,
+            in_flight: totals.in_flight,
             waiting: entry.shared.waiting.load(Relaxed),
-            started_total: counts.started,
-            last_used: Some(counts.last_used).filter(|at| *at > 0),
+            started_total: totals.started,
+            last_used: Some(totals.last_used).filter(|at| *at > 0),
             queued: None,
         }
     }

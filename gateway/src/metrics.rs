@@ -130,10 +130,10 @@ impl Seen {
         Self { entry, counts }
     }
 
-    /// What its lines take, unless its name is long.
+    /// What its lines take, unless its name is very long.
     fn bytes(&self) -> usize {
         let codes = self.counts.as_ref().map_or(0, |counts| 1 + counts.codes.len());
-        512 + codes * 1024
+        512 + codes * 1536
     }
 }
 
@@ -146,8 +146,7 @@ const API_LABELS: [&str; 3] = ["method", "path", "status"];
 
 /// Invocations of `function` that have ended, for lists.
 pub(crate) fn invocation_count(table: &RouteTable, function: &FunctionId) -> f64 {
-    let ended =
-        table.get(function).and_then(|entry| entry.shared.counts()).map_or(0, |counts| counts.ended());
+    let ended = table.get(function).map_or(0, |entry| entry.shared.totals().ended);
     #[expect(clippy::cast_precision_loss, reason = "a count past 2^53 may be off by one")]
     let count = ended as f64;
     count

@@ -1,5 +1,6 @@
 //! What each worker counts for itself, and is added up when somebody looks: processors that write to one line of memory
-//! wait for each other. (Measured, two workers: counters that they share take 6 % of a request's time.)
+//! wait for each other. (Measured, two workers: without any of the counters that
+//! they shared, a request took 4 % less.)
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -13,7 +13,7 @@ use faas_api::{FunctionId, Namespace};
 use faas_provider::{Replica, Route, RouteSink};
 use tokio::sync::Notify;
 
-use crate::counts::Counts;
+use crate::counts::{Counts, Totals};
 use crate::per_worker::PerWorker;
 use crate::rate::Rate;
 use crate::upstream::Upstream;
@@ -68,6 +68,14 @@ impl Shared {
         self.counts.get()?.all().for_each(|one| all.add(&one));
         Some(all)
     }
+
+    /// The same without what only scrapes ask for; all 0 before the first invocation.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut all = Totals::default();
+        let workers = self.counts.get().into_iter().flat_map(PerWorker::all);
+        workers.for_each(|one| all.add(one.totals));
+        all
+    }
 }
 
 type Shard = HashMap<Arc<str>, Arc<Entry>>;
@@ -115,7 +123,7 @@ impl RouteTable {
 
     /// Invocations under way, of all functions.
     pub(crate) fn in_flight(&self) -> usize {
-        self.all().iter().filter_map(|entry| entry.shared.counts()).map(|counts| counts.in_flight).sum()
+        self.all().iter().map(|entry| entry.shared.totals().in_flight).sum()
     }
 
     /// The names that callers may write.
@@ -201,7 +209,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first.shared, &second.shared));
         assert!(Arc::ptr_eq(&first.upstreams[0], &second.upstreams[1]));
         assert_eq!(table.all().len(), 1);
-        assert_eq!((second.shared.counts().unwrap().started, table.in_flight()), (1, 1));
+        assert_eq!((second.shared.totals().started, table.in_flight()), (1, 1));
         table.apply(vec![(function.clone(), None)]);
         assert!(table.get(&function).is_none() && table.all().is_empty());
         // One that outlives its function brings nothing back.

@@ -46,7 +46,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Shows `registry` and then what `collect` gives, in Prometheus' text format. Not ready until [`Self::set_ready`].
+    /// Shows what `collect` gives and then `registry`, in Prometheus' text format. Not ready until [`Self::set_ready`].
     pub fn new(registry: Registry, collect: Show) -> Self {
         Self { registry, collect, shown: Vec::new(), ready: Arc::default(), scraping: Arc::default() }
     }

@@ -62,7 +62,8 @@ impl Body for Relayed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        // Before the body: one that always has more would never look at the clock. At first its head has just come.
+        // Before the body: one that always has more would never look at the clock. Not for the first piece, which mostly
+        // came with its head.
         if std::mem::replace(&mut this.begun, true) && Instant::now() >= this.deadline.at() {
             this.call.cut_off();
             return Poll::Ready(Some(Err(PASSED.into())));

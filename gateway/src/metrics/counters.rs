@@ -16,7 +16,7 @@ pub(super) fn write(text: &mut String, functions: &[Seen]) {
     }
     begin(text, "counter", STARTED, "Invocations begun.");
     for (function, counts) in invoked() {
-        let _ = writeln!(text, "{STARTED}{{function_name=\"{function}\"}} {}", counts.started);
+        let _ = writeln!(text, "{STARTED}{{function_name=\"{function}\"}} {}", counts.totals.started);
     }
     begin(text, "counter", ENDED, "Invocations ended.");
     for (function, counts) in invoked() {

@@ -16,7 +16,7 @@ const GAUGES: [Gauge; 5] = [
         Some(seen.entry.route.scaling.least as usize)
     }),
     ("gateway_function_invocation_inflight", "Invocations begun and not ended.", |seen| {
-        seen.counts.as_ref().map(|counts| counts.in_flight)
+        seen.counts.as_ref().map(|counts| counts.totals.in_flight)
     }),
     ("faas_invocations_waiting", "Invocations that wait for a replica.", |seen| {
         seen.counts.as_ref().map(|_| seen.entry.shared.waiting.load(Relaxed))

@@ -13,6 +13,7 @@ mod framing;
 mod fuzzing;
 mod h2spec;
 mod limits;
+mod metrics;
 mod paths;
 mod protocols;
 mod queue;

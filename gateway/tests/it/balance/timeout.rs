@@ -27,6 +27,28 @@ fn a_function_that_does_not_answer_in_time_is_at_fault() {
     assert!(client.is_open());
 }
 
+/// Timers are used again, by whoever comes next.
+#[test]
+fn each_invocation_of_a_connection_has_its_own_deadline() {
+    let (quick, silent) = (Upstream::start(), Upstream::scripted(Exchange::read_to_close));
+    // Longer than the others may take.
+    let slow = Upstream::scripted(|exchange| {
+        if exchange.read_all() {
+            std::thread::sleep(Duration::from_millis(1500));
+            exchange.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let server = Server::start();
+    let brief = || terms(|terms| terms.timeout = Some(Duration::from_millis(100)));
+    server.route_with("quick", &[&quick], brief());
+    server.route_with("silent", &[&silent], brief());
+    server.route("slow", &[&slow]);
+    let mut client = Client::new(&server);
+    for (function, status) in [("quick", 200), ("slow", 200), ("silent", 502), ("quick", 200)] {
+        assert_eq!(client.call(get(&format!("/function/{function}"), &[])).status, status, "{function}");
+    }
+}
+
 #[test]
 fn an_answer_that_does_not_end_in_time_is_cut_off() {
     for head in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
