@@ -9,7 +9,7 @@ use faas_api::headers as names;
 
 use crate::Limits;
 use crate::framing::{self, Fields};
-use crate::invoke::headers::{Stamp, call_id, readdress, to_caller, to_function};
+use crate::invoke::headers::{CLAIMS, Stamp, call_id, readdress, to_caller, to_function};
 use crate::invoke::tunnel::Upgrade;
 use crate::server::Caller;
 
@@ -81,7 +81,7 @@ fn check_request(setting: &Setting, uri: Uri, given: &HeaderMap) {
     check_forwarded(setting, given, request.headers());
     readdress(&mut request, Uri::from_static("/own?x"), setting.h2c, upgrade.as_ref());
     check_target(setting, &request);
-    check_sent(setting.h2c, upgrade.is_some(), given, request.headers());
+    check_sent(setting, upgrade.is_some(), given, request.headers());
 }
 
 /// Told once, in a way that the version has.
@@ -131,7 +131,7 @@ fn check_target(setting: &Setting, request: &Request<()>) {
     }
 }
 
-fn check_sent(h2c: bool, upgrade: bool, given: &HeaderMap, sent: &HeaderMap) {
+fn check_sent(setting: &Setting, upgrade: bool, given: &HeaderMap, sent: &HeaderMap) {
     check_one_hop(sent);
     assert!(sent.get_all(CONTENT_LENGTH).iter().count() < 2 && !sent.contains_key(TRANSFER_ENCODING));
     assert!(sent.get_all(COOKIE).iter().count() < 2, "{sent:?}");
@@ -140,7 +140,7 @@ fn check_sent(h2c: bool, upgrade: bool, given: &HeaderMap, sent: &HeaderMap) {
     let te = sent.contains_key(TE);
     assert!(!te || sent.get_all(TE).iter().eq(["trailers"]), "{sent:?}");
     let connection: Vec<_> = sent.get_all(CONNECTION).iter().collect();
-    let expected: &[&str] = if h2c {
+    let expected: &[&str] = if setting.h2c {
         &[]
     } else if upgrade {
         &["upgrade"]
@@ -151,8 +151,12 @@ fn check_sent(h2c: bool, upgrade: bool, given: &HeaderMap, sent: &HeaderMap) {
     };
     assert_eq!(connection, expected, "{given:?}");
     assert_eq!(sent.get_all(UPGRADE).iter().count(), usize::from(upgrade), "{given:?}");
-    let changed = ["cookie", "user-agent", "x-forwarded-for", "te", "upgrade", "connection"];
-    check_kept(given, sent, &[&OURS[..], &changed].concat());
+    assert!(!sent.contains_key(names::QUEUE), "what is said to the gateway itself: {given:?}");
+    let claims: &[HeaderName] = if setting.trusted { &[] } else { &CLAIMS };
+    assert!(!claims.iter().any(|name| sent.contains_key(name)), "{given:?} became {sent:?}");
+    let changed = ["cookie", "user-agent", "x-forwarded-for", "te", "upgrade", "connection", names::QUEUE];
+    let claims: Vec<_> = claims.iter().map(HeaderName::as_str).collect();
+    check_kept(given, sent, &[&OURS[..], &changed, &claims].concat());
 }
 
 fn check_answer(status: u8, given: &HeaderMap) {

@@ -46,7 +46,7 @@ fn config() -> Config {
         scale_from_zero: false,
         version: faas_api::Version::default(),
         workers: NonZeroUsize::MIN,
-        own_gateway: faas_queue::OwnGateway::default(),
+        own_gateway: faas_gateway::OwnGateway::default(),
         async_check_function: false,
         limits: Limits::default(),
         trusted_proxies: Some(Vec::new()),
