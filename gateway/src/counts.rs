@@ -27,8 +27,6 @@ pub(crate) struct Totals {
     pub(crate) started: u64,
     /// Invocations ended, whatever their status.
     pub(crate) ended: u64,
-    /// Invocations begun and not ended.
-    pub(crate) in_flight: usize,
     /// Unix time in milliseconds at which an invocation last began or ended; 0 is never.
     pub(crate) last_used: u64,
 }
@@ -41,10 +39,14 @@ pub(crate) struct Code {
 }
 
 impl Totals {
+    /// Invocations begun and not ended.
+    pub(crate) fn in_flight(self) -> u64 {
+        self.started.saturating_sub(self.ended)
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         self.started += other.started;
         self.ended += other.ended;
-        self.in_flight += other.in_flight;
         self.last_used = self.last_used.max(other.last_used);
     }
 }
@@ -52,15 +54,15 @@ impl Totals {
 impl Counts {
     /// An invocation begins, at a Unix time in milliseconds.
     pub(crate) fn begin(&mut self, now: u64) {
-        self.totals.add(Totals { started: 1, ended: 0, in_flight: 1, last_used: now });
+        self.totals.add(Totals { started: 1, ended: 0, last_used: now });
     }
 
     /// One of them ends.
     pub(crate) fn end(&mut self, now: u64, status: StatusCode, fault: Option<Side>, elapsed: Duration) {
-        self.totals.in_flight = self.totals.in_flight.saturating_sub(1);
-        self.totals.add(Totals { started: 0, ended: 1, in_flight: 0, last_used: now });
-        let sides = Side::ALL.into_iter().zip(&mut self.failures);
-        sides.filter(|(side, _)| Some(*side) == fault).for_each(|(_, failures)| *failures += 1);
+        self.totals.add(Totals { started: 0, ended: 1, last_used: now });
+        if let Some(position) = fault.and_then(|fault| Side::ALL.iter().position(|side| *side == fault)) {
+            self.failures[position] += 1;
+        }
         self.seconds(status).record(elapsed);
     }
 
@@ -103,7 +105,8 @@ mod tests {
         let mut all = Counts::default();
         all.add(&one);
         all.add(&other);
-        assert_eq!(all.totals, Totals { started: 4, ended: 3, in_flight: 1, last_used: 8 });
+        assert_eq!(all.totals, Totals { started: 4, ended: 3, last_used: 8 });
+        assert_eq!(all.totals.in_flight(), 1);
         assert_eq!(all.failures, [0, 0, 0, 0, 0, 1]);
         let codes: Vec<_> =
             all.codes.iter().map(|code| (code.status.as_u16(), code.seconds.count())).collect();

@@ -14,7 +14,7 @@ use crate::table::{Entry, RouteTable};
 #[derive(Debug, Serialize)]
 struct Load {
     /// Invocations begun and not ended, those that wait included.
-    in_flight: usize,
+    in_flight: u64,
     /// Invocations that wait for a replica.
     waiting: usize,
     /// Invocations begun since this gateway started.
@@ -48,7 +48,7 @@ impl Load {
     fn of(entry: &Entry) -> Self {
         let totals = entry.shared.totals();
         Self {
-            in_flight: totals.in_flight,
+            in_flight: totals.in_flight(),
             waiting: entry.shared.waiting.load(Relaxed),
             started_total: totals.started,
             last_used: Some(totals.last_used).filter(|at| *at > 0),

@@ -1,6 +1,5 @@
 //! What each worker counts for itself, and is added up when somebody looks: processors that write to one line of memory
-//! wait for each other. (Measured, two workers: without any of the counters that
-//! they shared, a request took 4 % less.)
+//! wait for each other. (Measured, two workers: without any of the counters that they shared, a request took 4 % less.)
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -122,8 +122,8 @@ impl RouteTable {
     }
 
     /// Invocations under way, of all functions.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.all().iter().map(|entry| entry.shared.totals().in_flight).sum()
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.all().iter().map(|entry| entry.shared.totals().in_flight()).sum()
     }
 
     /// The names that callers may write.

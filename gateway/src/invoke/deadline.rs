@@ -1,8 +1,7 @@
 //! When an invocation has to be over: one for the wait for its answer's head and for its body.
 //!
 //! Timers are used again, and moved as rarely as can be: one that is set for an invocation before this one fires too
-//! early, once, and is moved then. (Measured: a timer made and removed for each request takes
-//! 3 to 4 % of its time.)
+//! early, once, and is moved then. (Measured: a timer made and removed for each request takes 3 to 4 % of its time.)
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -7,19 +7,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Seen, begin};
 
 /// A gauge's name, what it says, and its value for a function; `None` where it has none.
-type Gauge = (&'static str, &'static str, fn(&Seen) -> Option<usize>);
+type Gauge = (&'static str, &'static str, fn(&Seen) -> Option<u64>);
 
 const GAUGES: [Gauge; 5] = [
-    ("gateway_service_count", "Replicas wanted.", |seen| Some(seen.entry.route.wanted as usize)),
-    ("gateway_service_ready_count", "Replicas ready.", |seen| Some(seen.entry.upstreams.len())),
+    ("gateway_service_count", "Replicas wanted.", |seen| Some(seen.entry.route.wanted.into())),
+    ("gateway_service_ready_count", "Replicas ready.", |seen| Some(seen.entry.upstreams.len() as u64)),
     ("gateway_service_min", "The least number of replicas.", |seen| {
-        Some(seen.entry.route.scaling.least as usize)
+        Some(seen.entry.route.scaling.least.into())
     }),
     ("gateway_function_invocation_inflight", "Invocations begun and not ended.", |seen| {
-        seen.counts.as_ref().map(|counts| counts.totals.in_flight)
+        seen.counts.as_ref().map(|counts| counts.totals.in_flight())
     }),
     ("faas_invocations_waiting", "Invocations that wait for a replica.", |seen| {
-        seen.counts.as_ref().map(|_| seen.entry.shared.waiting.load(Relaxed))
+        seen.counts.as_ref().map(|_| seen.entry.shared.waiting.load(Relaxed) as u64)
     }),
 ];
 

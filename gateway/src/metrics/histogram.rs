@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How many took how long.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Histogram<const N: usize> {
     /// The most seconds of each bucket, growing.
     bounds: &'static [f64; N],
