@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use smallvec::SmallVec;
 
 use crate::fault::Side;
 use crate::metrics::Histogram;
@@ -16,8 +17,8 @@ pub(crate) struct Counts {
     pub(crate) totals: Totals,
     /// Invocations that failed, by whose fault it was, in the order of [`Side::ALL`].
     pub(crate) failures: [u64; Side::ALL.len()],
-    /// Invocations that ended. As many as there were codes: few.
-    pub(crate) codes: Vec<Code>,
+    /// Invocations that ended. As many as there were codes: most have one.
+    pub(crate) codes: SmallVec<[Code; 1]>,
 }
 
 /// What is asked for more often than by a scrape.
@@ -79,7 +80,6 @@ impl Counts {
     fn seconds(&mut self, status: StatusCode) -> &mut Histogram<{ BOUNDS.len() }> {
         let known = self.codes.iter().position(|code| code.status == status);
         let index = known.unwrap_or_else(|| {
-            // Most have one.
             self.codes.reserve_exact(1);
             self.codes.push(Code { status, seconds: Histogram::new(&BOUNDS) });
             self.codes.len() - 1

@@ -8,7 +8,7 @@ mod histogram;
 mod queue;
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::counts::Counts;
-use crate::per_worker::PerWorker;
+use crate::per_worker::{PerWorker, lock};
 use crate::table::{Entry, RouteTable};
 
 pub(crate) use histogram::Histogram;
@@ -32,7 +32,7 @@ const FIRST_BYTE_BUCKETS: [f64; 12] =
 /// All of them; `function_name` is always `NAME.NAMESPACE`.
 pub(crate) struct Metrics {
     connect: prometheus::Histogram,
-    first_byte: PerWorker<Histogram<{ FIRST_BYTE_BUCKETS.len() }>>,
+    first_byte: PerWorker<Mutex<Histogram<{ FIRST_BYTE_BUCKETS.len() }>>>,
     connections: IntGauge,
     refused: IntCounterVec,
     ingest: queue::Ingest,
@@ -50,7 +50,7 @@ impl Metrics {
                 "Seconds a new connection to a replica took.",
                 &CONNECT_BUCKETS,
             )?,
-            first_byte: PerWorker::new(workers, || Histogram::new(&FIRST_BYTE_BUCKETS)),
+            first_byte: PerWorker::new(workers, || Mutex::new(Histogram::new(&FIRST_BYTE_BUCKETS))),
             connections: new
                 .register(IntGauge::new("faas_gateway_connections", "Clients' connections open now.")?)?,
             refused: new.counters(
@@ -73,7 +73,7 @@ impl Metrics {
     }
 
     pub(crate) fn record_first_byte(&self, worker: usize, elapsed: Duration) {
-        self.first_byte.of(worker).record(elapsed);
+        lock(self.first_byte.of(worker)).record(elapsed);
     }
 
     pub(crate) fn record_connection(&self, change: i64) {
@@ -109,7 +109,7 @@ impl Metrics {
 
     fn write_first_byte(&self, text: &mut String) {
         let mut all = Histogram::new(&FIRST_BYTE_BUCKETS);
-        self.first_byte.all().for_each(|one| all.add(&one));
+        self.first_byte.all().for_each(|one| all.add(&lock(one)));
         begin(text, "histogram", FIRST_BYTE, "Seconds from an invocation's begin to the head of its answer.");
         all.write(text, FIRST_BYTE, "");
     }

@@ -11,23 +11,27 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use faas_api::{FunctionId, Namespace};
 use faas_provider::{Replica, Route, RouteSink};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use crate::counts::{Counts, Totals};
-use crate::per_worker::PerWorker;
+use crate::per_worker::{PerWorker, lock};
 use crate::rate::Rate;
 use crate::upstream::Upstream;
 
 /// How many maps the table is made of.
 const SHARDS: usize = 64;
 
-/// One function as the gateway sees it now.
+/// One function as the gateway sees it now. What every invocation reads comes first, together: among many functions each
+/// line of memory is one that has to be fetched.
+#[repr(C)]
 pub(crate) struct Entry {
-    pub(crate) function: FunctionId,
-    pub(crate) route: Route,
-    /// As many as `route.replicas`, in their order.
-    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// As many as `route.replicas`, in their order; most have one.
+    pub(crate) upstreams: SmallVec<[Arc<Upstream>; 1]>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) route: Route,
+    pub(crate) function: FunctionId,
 }
 
 /// What outlives a change of route.
@@ -41,7 +45,7 @@ pub(crate) struct Shared {
     /// How often jobs were accepted for it, from the first on.
     pub(crate) accepted: OnceLock<Box<Rate>>,
     /// What is counted of its invocations, from the first on.
-    counts: OnceLock<PerWorker<Counts>>,
+    counts: OnceLock<PerWorker<Mutex<Counts>>>,
     workers: usize,
 }
 
@@ -59,13 +63,13 @@ impl Shared {
 
     /// One worker's, to count an invocation that it makes.
     pub(crate) fn counts_of(&self, worker: usize) -> MutexGuard<'_, Counts> {
-        self.counts.get_or_init(|| PerWorker::new(self.workers, Counts::default)).of(worker)
+        lock(self.counts.get_or_init(|| PerWorker::new(self.workers, Mutex::default)).of(worker))
     }
 
     /// All workers' together; `None` before the first invocation.
     pub(crate) fn counts(&self) -> Option<Counts> {
         let mut all = Counts::default();
-        self.counts.get()?.all().for_each(|one| all.add(&one));
+        self.counts.get()?.all().for_each(|one| all.add(&lock(one)));
         Some(all)
     }
 
@@ -73,12 +77,13 @@ impl Shared {
     pub(crate) fn totals(&self) -> Totals {
         let mut all = Totals::default();
         let workers = self.counts.get().into_iter().flat_map(PerWorker::all);
-        workers.for_each(|one| all.add(one.totals));
+        workers.for_each(|one| all.add(lock(one).totals));
         all
     }
 }
 
-type Shard = HashMap<Arc<str>, Arc<Entry>>;
+/// Most names lie in the map itself.
+type Shard = HashMap<SmolStr, Arc<Entry>>;
 
 /// Every function's entry.
 pub(crate) struct RouteTable {
@@ -116,7 +121,7 @@ impl RouteTable {
 
     /// Every function once.
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
-        let full = |(name, entry): (&Arc<str>, &Arc<Entry>)| name.contains('.').then(|| Arc::clone(entry));
+        let full = |(name, entry): (&SmolStr, &Arc<Entry>)| name.contains('.').then(|| Arc::clone(entry));
         let entries = |shard: &ArcSwap<Shard>| shard.load().iter().filter_map(full).collect::<Vec<_>>();
         self.shards.iter().flat_map(entries).collect()
     }
@@ -127,12 +132,12 @@ impl RouteTable {
     }
 
     /// The names that callers may write.
-    fn names(&self, function: &FunctionId) -> impl Iterator<Item = Arc<str>> {
-        let short = (function.namespace == self.namespace).then(|| Arc::from(function.name.as_str()));
-        std::iter::once(Arc::from(function.to_string())).chain(short)
+    fn names(&self, function: &FunctionId) -> impl Iterator<Item = SmolStr> {
+        let short = (function.namespace == self.namespace).then(|| SmolStr::from(function.name.as_str()));
+        std::iter::once(SmolStr::from(function.to_string())).chain(short)
     }
 
-    fn replace(&self, name: Arc<str>, entry: Option<&Arc<Entry>>) {
+    fn replace(&self, name: SmolStr, entry: Option<&Arc<Entry>>) {
         let shard = self.shard(&name);
         let mut entries = Shard::clone(&shard.load());
         match entry {

@@ -8,14 +8,15 @@ mod connect;
 mod health;
 mod pool;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::http::{Request, Response};
 use faas_provider::Replica;
 use hyper::body::Incoming;
 
 use crate::invoke::Upload;
+use crate::per_worker::PerWorker;
 use crate::server::Worker;
 use pool::{Pool, Sender};
 
@@ -31,8 +32,10 @@ pub(crate) struct Upstream {
     replica: Arc<Replica>,
     /// Whether it refused or broke a connection, and has taken none since.
     aside: AtomicBool,
-    /// One for each worker.
-    pools: Box<[Pool]>,
+    h2c: bool,
+    workers: usize,
+    /// From the first invocation on: most functions are idle.
+    pools: OnceLock<PerWorker<Pool>>,
 }
 
 /// A connection whose answer is being read; dropping it closes it, or resets the stream where there are several.
@@ -45,7 +48,7 @@ impl Connection {
     /// Lets others use the connection, once the answer has been read to its end.
     pub(crate) fn keep(self, worker: &Worker) {
         if let Sender::Http1(exclusive) = self.sender
-            && self.upstream.pools[worker.index].keep(exclusive, worker.clock.now())
+            && self.upstream.pools().of(worker.index).keep(exclusive, worker.clock.now())
         {
             worker.warms(&self.upstream);
         }
@@ -71,18 +74,21 @@ pub(crate) enum Failure {
 
 impl Upstream {
     pub(crate) fn new(replica: Arc<Replica>, h2c: bool, workers: usize) -> Self {
-        let pools = (0..workers).map(|_| Pool::new(h2c)).collect();
-        Self { replica, aside: AtomicBool::new(false), pools }
+        Self { replica, aside: AtomicBool::new(false), h2c, workers, pools: OnceLock::new() }
+    }
+
+    fn pools(&self) -> &PerWorker<Pool> {
+        self.pools.get_or_init(|| PerWorker::new(self.workers, || Pool::new(self.h2c)))
     }
 
     /// Whether it is this replica, spoken to so.
     pub(crate) fn is(&self, replica: &Arc<Replica>, h2c: bool) -> bool {
-        Arc::ptr_eq(&self.replica, replica) && self.is_exclusive() != h2c
+        Arc::ptr_eq(&self.replica, replica) && self.h2c == h2c
     }
 
     /// Closes what is idle, and what becomes so: the replica has left the table, and will stop.
     pub(crate) fn close(&self) {
-        self.pools.iter().for_each(Pool::close);
+        self.pools().all().for_each(Pool::close);
     }
 
     pub(crate) fn replica(&self) -> &Arc<Replica> {
@@ -91,7 +97,7 @@ impl Upstream {
 
     /// Whether a lost request says that the connection was: one of many may have been ended alone.
     pub(crate) fn is_exclusive(&self) -> bool {
-        self.pools.iter().all(|pool| matches!(pool, Pool::Http1(_)))
+        !self.h2c
     }
 
     /// Whether it took connections when it was last tried.
@@ -106,7 +112,7 @@ impl Upstream {
         worker: &Worker,
         mut request: Box<Request<Upload>>,
     ) -> Result<(Response<Incoming>, Connection), Failure> {
-        let pool = &self.pools[worker.index];
+        let pool = self.pools().of(worker.index);
         loop {
             let (mut sender, reused) = match pool.take(worker.clock.now()) {
                 Some(sender) => (sender, true),
@@ -132,7 +138,7 @@ impl Upstream {
 
     /// Closes what has been idle for long; whether anything is left.
     pub(crate) fn cool(&self, worker: &Worker) -> bool {
-        self.pools[worker.index].cool(worker.clock.now())
+        self.pools().of(worker.index).cool(worker.clock.now())
     }
 }
 

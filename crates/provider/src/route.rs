@@ -21,13 +21,14 @@ pub trait RouteSink: Send + Sync {
 
 /// What can answer one function now.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Route {
+    /// How the function wants to be invoked. First, since that is what every invocation reads.
+    pub terms: Terms,
     /// The ready ones.
     pub replicas: Vec<Arc<Replica>>,
     /// Replicas wanted; at 0 the next invocation wakes the function.
     pub wanted: u32,
-    /// How the function wants to be invoked.
-    pub terms: Terms,
     /// How it wants to be scaled.
     pub scaling: Scaling,
     /// Why the last start failed, until one succeeds: waiting would not help.
@@ -75,13 +76,15 @@ const RETIRED: usize = 1 << (usize::BITS - 1);
 
 /// One running copy of a function.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Replica {
+    /// First, beside the count of those that hold it: every invocation writes to both.
+    state: AtomicUsize,
+    last_ended: Notify,
     /// Its name, as in logs.
     pub name: String,
     /// Where it listens.
     pub address: Address,
-    state: AtomicUsize,
-    last_ended: Notify,
 }
 
 impl Replica {

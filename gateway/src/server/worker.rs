@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +24,7 @@ use super::tls::Tls;
 use super::watch::{Clock, Order, Watch};
 use crate::Gateway;
 use crate::invoke::{Timers, Upload};
+use crate::per_worker::lock;
 use crate::upstream::Upstream;
 
 /// Between two looks at the connections.
@@ -188,8 +189,4 @@ impl Worker {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

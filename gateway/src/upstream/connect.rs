@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_util::either::Either;
 
 use super::BoxError;
 use crate::invoke::Upload;
@@ -32,7 +33,7 @@ pub(super) type Heard = Arc<AtomicBool>;
 
 /// A stream that tells whether anything came.
 struct Listening {
-    stream: Box<dyn Stream>,
+    stream: Stream,
     heard: Heard,
 }
 
@@ -81,9 +82,7 @@ impl AsyncWrite for Listening {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+type Stream = Either<TcpStream, UnixStream>;
 
 /// A connection for one request at a time, and whether anything came on it since that was last set back.
 pub(super) async fn http1(
@@ -111,7 +110,7 @@ pub(super) async fn http2(
     Ok(sender)
 }
 
-async fn timed(address: &Address, metrics: &Metrics) -> io::Result<Box<dyn Stream>> {
+async fn timed(address: &Address, metrics: &Metrics) -> io::Result<Stream> {
     let started = Instant::now();
     let stream = open(address).await?;
     metrics.record_connect(started.elapsed());
@@ -130,19 +129,19 @@ pub(super) async fn is_open(address: &Address) -> bool {
     open(address).await.is_ok()
 }
 
-async fn open(address: &Address) -> io::Result<Box<dyn Stream>> {
+async fn open(address: &Address) -> io::Result<Stream> {
     match address {
         Address::Tcp(address) => {
             let stream = timeout(TIMEOUT, TcpStream::connect(address)).await??;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream))
+            Ok(Either::Left(stream))
         }
         Address::Unix(path) => loop {
             match UnixStream::connect(path).await {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(BACKLOG_PAUSE).await;
                 }
-                connected => return Ok(Box::new(connected?)),
+                connected => return Ok(Either::Right(connected?)),
             }
         },
     }

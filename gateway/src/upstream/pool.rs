@@ -1,16 +1,21 @@
 //! One worker's connections to one replica.
 
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::{Request, Response};
 use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
+use smallvec::SmallVec;
 
 use super::{BoxError, MOST_IDLE, REUSE_SECONDS, Upstream, connect};
 use crate::invoke::Upload;
+use crate::per_worker::lock;
 use crate::server::Worker;
+
+/// Idle connections for which nothing is allocated: more are there only where many invocations come at a time.
+const USUAL: usize = 2;
 
 /// HTTP/1.1: as many as there are requests. HTTP/2: one for all of them.
 pub(super) enum Pool {
@@ -23,7 +28,7 @@ pub(super) enum Pool {
 #[derive(Default)]
 pub(super) struct Kept {
     /// The last used last.
-    idle: Vec<Idle>,
+    idle: SmallVec<[Idle; USUAL]>,
     /// Whether the worker looks at them.
     warm: bool,
     /// Whether none is to be kept any more.
@@ -152,8 +157,4 @@ impl Pool {
             }
         }
     }
-}
-
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
