@@ -5,6 +5,7 @@
 
 mod admission;
 mod connection;
+mod cores;
 mod io;
 mod tls;
 mod watch;
@@ -49,9 +50,10 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
     let _following = following.map(|following| AbortOnDropHandle::new(tokio::spawn(following)));
     let api = router::build(gateway.clone());
     gateway.0.main.get_or_init(tokio::runtime::Handle::current);
+    let cores = cores::one_each(config.workers);
     let start = |index| {
         let worker = Worker::new(gateway.clone(), index, api.clone(), gateway.0.tls.clone(), tasks.clone());
-        Ok(Hands { sender: worker.start()?, worker })
+        Ok(Hands { sender: worker.start(cores.get(index).copied())?, worker })
     };
     let hands = (0..config.workers.get()).map(start).collect::<std::io::Result<Vec<_>>>()?;
     let admission = Admission::new(config);

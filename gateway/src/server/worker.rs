@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 
 use super::admission::Admitted;
 use super::connection;
+use super::cores;
 use super::io::Watched;
 use super::tls::Tls;
 use super::watch::{Clock, Order, Watch};
@@ -94,14 +95,21 @@ impl Worker {
         })
     }
 
-    /// Starts the thread. It ends when the sender is gone, and with it every connection that is left.
-    pub(super) fn start(self: &Arc<Self>) -> io::Result<mpsc::UnboundedSender<Accepted>> {
+    /// Starts the thread, on `core` if it is to keep to one. It ends when the sender is gone, and with it every connection
+    /// that is left.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        core: Option<usize>,
+    ) -> io::Result<mpsc::UnboundedSender<Accepted>> {
         // Bounded by the connections there may be.
         let (sender, receiver) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let worker = Arc::clone(self);
         let thread = std::thread::Builder::new().name(format!("gateway-{}", self.index));
-        thread.spawn(move || runtime.block_on(worker.run(receiver)))?;
+        thread.spawn(move || {
+            core.map(cores::keep_to);
+            runtime.block_on(worker.run(receiver));
+        })?;
         Ok(sender)
     }
 
