@@ -24,7 +24,8 @@ pub struct Config {
     pub scale_from_zero: bool,
     /// What `/system/info` says of the gateway.
     pub version: Version,
-    /// Threads that serve connections, each with its own runtime and its own connections to replicas.
+    /// Threads that serve connections, each with its own runtime and its own connections to replicas. As many as there are
+    /// cores keep to one each.
     pub workers: NonZeroUsize,
     /// The names of the platform's own gateway, of which callbacks may invoke functions and nothing else.
     pub own_gateway: OwnGateway,

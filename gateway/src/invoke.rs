@@ -144,7 +144,7 @@ fn run(
 ) -> impl Future<Output = Response<Content>> {
     let config = &client.worker.gateway.0.config;
     let timeout = call.entry().route.terms.timeout.unwrap_or(config.upstream_timeout);
-    let mut deadline = Deadline::new(call.started() + timeout + GRACE, &client.worker);
+    let mut deadline = Deadline::new(call.started() + timeout + GRACE, &client.worker.timers);
     end_stream_at(deadline.at() + GRACE);
     client.watch.end_by(timeout + 2 * GRACE);
     request.body_mut().end_at(deadline.at());

@@ -82,7 +82,7 @@ impl Shared {
     }
 }
 
-/// Most names lie in the map itself.
+/// Names of up to 23 bytes lie in the map itself: most that are written without a namespace.
 type Shard = HashMap<SmolStr, Arc<Entry>>;
 
 /// Every function's entry.

@@ -34,7 +34,7 @@ pub(crate) struct Upstream {
     aside: AtomicBool,
     h2c: bool,
     workers: usize,
-    /// From the first invocation on: most functions are idle.
+    /// From the first invocation on: most functions see none.
     pools: OnceLock<PerWorker<Pool>>,
 }
 
@@ -88,6 +88,7 @@ impl Upstream {
 
     /// Closes what is idle, and what becomes so: the replica has left the table, and will stop.
     pub(crate) fn close(&self) {
+        // Made if there are none: whoever got the replica a moment ago would make open ones.
         self.pools().all().for_each(Pool::close);
     }
 

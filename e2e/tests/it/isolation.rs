@@ -1,7 +1,6 @@
 //! What keeps functions apart on one machine: files, memory, environment.
 
 use faas_testing::{Platform, wait_for};
-use rustix::thread::CpuSet;
 
 /// Deploys a bash function with this script.
 pub(crate) fn deploy(platform: &Platform, name: &str, script: &str, extra: &str) {
@@ -61,47 +60,6 @@ fn huge_pages_are_for_functions_and_not_for_the_platform() {
     let handlers = platform.http().post("/function/pages", b"");
     assert!(own.contains("THP_enabled:") && !enabled(&own), "{own}");
     assert!(enabled(&handlers.text()), "{}", handlers.text());
-}
-
-#[test]
-fn workers_keep_to_a_core_each_and_functions_to_none() {
-    let platform = Platform::start();
-    deploy(&platform, "cores", "cat /proc/self/status", "");
-    // What an invocation wakes is no child of the thread that serves it.
-    let to_zero = serde_json::json!({ "replicas": 0 });
-    assert_eq!(platform.admin().json("POST", "/system/scale-function/cores", &to_zero).status, 202);
-    let handler = platform.http().post("/function/cores", b"").text();
-    let allowed = rustix::thread::sched_getaffinity(None).unwrap();
-    assert_eq!(cores(&handler), allowed, "{handler}");
-
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", platform.pid())).unwrap();
-    let statuses = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
-    let (workers, others): (Vec<_>, Vec<_>) =
-        statuses.partition(|status| status.starts_with("Name:\tgateway-"));
-    assert!(others.iter().all(|status| cores(status) == allowed), "{others:?}");
-    let quota = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(workers.len(), quota);
-    let kept: Vec<_> = workers.iter().map(|status| cores(status)).collect();
-    if quota == allowed.count() as usize {
-        let mut together = CpuSet::new();
-        for core in (0..CpuSet::MAX_CPU).filter(|core| kept.iter().any(|kept| kept.is_set(*core))) {
-            together.set(core);
-        }
-        assert!(together == allowed && kept.iter().all(|kept| kept.count() == 1), "{kept:?}");
-    } else {
-        assert!(kept.iter().all(|kept| *kept == allowed), "{kept:?}");
-    }
-}
-
-/// The cores of `Cpus_allowed_list` in a `/proc/PID/status`, as in `0-2,7`.
-fn cores(status: &str) -> CpuSet {
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
-    let mut cores = CpuSet::new();
-    for range in list.trim().split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        (first.parse().unwrap()..=last.parse().unwrap()).for_each(|core| cores.set(core));
-    }
-    cores
 }
 
 #[test]

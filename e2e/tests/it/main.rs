@@ -6,6 +6,7 @@
 )]
 
 mod behaviour;
+mod cores;
 mod errors;
 mod isolation;
 mod lifecycle;

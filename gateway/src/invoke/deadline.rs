@@ -11,7 +11,6 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::per_worker::lock;
-use crate::server::Worker;
 
 /// Timers that a worker keeps; what is needed beyond that is made anew.
 const MOST_KEPT: usize = 256;
@@ -19,7 +18,7 @@ const MOST_KEPT: usize = 256;
 /// A point in time, and the timer for it.
 pub(super) struct Deadline {
     at: Instant,
-    worker: Arc<Worker>,
+    timers: Arc<Timers>,
     /// Had when something is waited for the first time.
     timer: Option<Timer>,
 }
@@ -47,8 +46,8 @@ impl Timers {
 }
 
 impl Deadline {
-    pub(super) fn new(at: Instant, worker: &Arc<Worker>) -> Self {
-        Self { at, worker: Arc::clone(worker), timer: None }
+    pub(super) fn new(at: Instant, timers: &Arc<Timers>) -> Self {
+        Self { at, timers: Arc::clone(timers), timer: None }
     }
 
     pub(super) fn at(&self) -> Instant {
@@ -57,7 +56,7 @@ impl Deadline {
 
     /// Ready once it has passed; whoever polls is woken then.
     pub(super) fn poll_passed(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let (at, timers) = (self.at, &self.worker.timers);
+        let (at, timers) = (self.at, &self.timers);
         let timer = self
             .timer
             .get_or_insert_with(|| timers.take().unwrap_or_else(|| Box::pin(sleep_until(at))))
@@ -81,7 +80,7 @@ impl Deadline {
 impl Drop for Deadline {
     fn drop(&mut self) {
         if let Some(timer) = self.timer.take() {
-            self.worker.timers.keep(timer);
+            self.timers.keep(timer);
         }
     }
 }
@@ -122,5 +121,20 @@ mod tests {
             let waited = waited(first, then).await;
             assert!((u128::from(then)..u128::from(then) + 2).contains(&waited), "{first}, {then}: {waited}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_are_used_again_and_so_many_are_kept() {
+        let timers = Arc::new(Timers::default());
+        for milliseconds in [100, 50] {
+            let at = Instant::now() + Duration::from_millis(milliseconds);
+            let mut deadline = Deadline::new(at, &timers);
+            poll_fn(|context| deadline.poll_passed(context)).await;
+            assert!(at.elapsed().as_millis() < 2, "{:?} late", at.elapsed());
+            drop(deadline);
+            assert_eq!(lock(&timers.0).len(), 1);
+        }
+        (0..=MOST_KEPT).for_each(|_| timers.keep(Box::pin(sleep_until(Instant::now()))));
+        assert_eq!(lock(&timers.0).len(), MOST_KEPT);
     }
 }

@@ -1,36 +1,50 @@
 //! Which core each worker runs on.
 //!
 //! Left to the system, two workers are on one core now and then while another is free, and requests wait for each other's
-//! turn. (Measured, two cores, 32 connections: p99 0.7 ms in place of 3.9, 1.07 × the requests.) So where there are as
-//! many workers as cores that this process may run on, each keeps to one of them. With fewer, as a quota of processor
-//! time or `gateway_workers` has it, or more, the system chooses.
+//! turn. (Measured, two cores, 32 connections: p99 0.7 ms in place of 3.8, ADR 16.) So where there are as many workers as
+//! cores that this process may run on when it starts, each keeps to one of them. Where there are fewer, as a quota of
+//! processor time or `gateway_workers` has it, or more, the system chooses.
 
 use std::num::NonZeroUsize;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// A core for each of so many workers; none at all where the system is to choose.
-pub(super) fn one_each(workers: NonZeroUsize) -> Vec<usize> {
-    match sched_getaffinity(None) {
-        Ok(allowed) => share(&allowed, workers),
-        // More cores than a set has room for.
-        Err(_) => Vec::new(),
-    }
+/// A worker's core, and all that it could run on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Core {
+    number: usize,
+    all: CpuSet,
 }
 
-fn share(allowed: &CpuSet, workers: NonZeroUsize) -> Vec<usize> {
-    if usize::try_from(allowed.count()) != Ok(workers.get()) {
+/// A core for each of so many workers; empty where the system is to choose.
+pub(super) fn one_each(workers: NonZeroUsize) -> Vec<Core> {
+    // It fails where there are more cores than a set has room for.
+    sched_getaffinity(None).map(|all| share(all, workers)).unwrap_or_default()
+}
+
+fn share(all: CpuSet, workers: NonZeroUsize) -> Vec<Core> {
+    if usize::try_from(all.count()) != Ok(workers.get()) {
         return Vec::new();
     }
-    (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect()
+    let numbers = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
+    numbers.map(|number| Core { number, all }).collect()
 }
 
-/// Keeps the calling thread, and those it starts, on `core`. Where that is refused the system goes on choosing.
-pub(super) fn keep_to(core: usize) {
-    let mut only = CpuSet::new();
-    only.set(core);
-    if let Err(error) = sched_setaffinity(None, &only) {
-        tracing::debug!(core, %error, "cannot keep a worker on a core of its own");
+impl Core {
+    /// Keeps the calling thread on it, and all that it starts. Where that is refused the system goes on choosing.
+    pub(super) fn keep(&self) {
+        let mut own = CpuSet::new();
+        own.set(self.number);
+        if let Err(error) = sched_setaffinity(None, &own) {
+            tracing::warn!(core = self.number, %error, "cannot keep a worker on a core of its own");
+        }
+    }
+
+    /// Lets the calling thread, which a worker started, run on all of them again.
+    pub(super) fn leave(&self) {
+        if let Err(error) = sched_setaffinity(None, &self.all) {
+            tracing::warn!(core = self.number, %error, "cannot take a thread off a worker's core");
+        }
     }
 }
 
@@ -39,9 +53,11 @@ mod tests {
     use super::*;
 
     fn shared(cores: &[usize], workers: usize) -> Vec<usize> {
-        let mut allowed = CpuSet::new();
-        cores.iter().for_each(|core| allowed.set(*core));
-        share(&allowed, NonZeroUsize::new(workers).unwrap())
+        let mut all = CpuSet::new();
+        for core in cores {
+            all.set(*core);
+        }
+        share(all, NonZeroUsize::new(workers).unwrap()).iter().map(|core| core.number).collect()
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 
 use super::admission::Admitted;
 use super::connection;
-use super::cores;
+use super::cores::Core;
 use super::io::Watched;
 use super::tls::Tls;
 use super::watch::{Clock, Order, Watch};
@@ -38,7 +38,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) clock: Clock,
     /// For invocations' deadlines.
-    pub(crate) timers: Timers,
+    pub(crate) timers: Arc<Timers>,
     /// Everything that is no invocation. It runs on the main runtime: it may take long, and must not hold up invocations.
     api: Router,
     pub(super) tls: Option<Tls>,
@@ -84,7 +84,7 @@ impl Worker {
             gateway,
             index,
             clock: Clock::default(),
-            timers: Timers::default(),
+            timers: Arc::default(),
             api,
             tls,
             tasks,
@@ -97,17 +97,21 @@ impl Worker {
 
     /// Starts the thread, on `core` if it is to keep to one. It ends when the sender is gone, and with it every connection
     /// that is left.
-    pub(super) fn start(
-        self: &Arc<Self>,
-        core: Option<usize>,
-    ) -> io::Result<mpsc::UnboundedSender<Accepted>> {
+    pub(super) fn start(self: &Arc<Self>, core: Option<Core>) -> io::Result<mpsc::UnboundedSender<Accepted>> {
         // Bounded by the connections there may be.
         let (sender, receiver) = mpsc::unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        if let Some(core) = core {
+            // Those that are for what blocks: bodies on their way to the disk, reads of the queue.
+            runtime.on_thread_start(move || core.leave());
+        }
+        let runtime = runtime.enable_all().build()?;
         let worker = Arc::clone(self);
         let thread = std::thread::Builder::new().name(format!("gateway-{}", self.index));
         thread.spawn(move || {
-            core.map(cores::keep_to);
+            if let Some(core) = core {
+                core.keep();
+            }
             runtime.block_on(worker.run(receiver));
         })?;
         Ok(sender)

@@ -14,7 +14,7 @@ use crate::invoke::Upload;
 use crate::per_worker::lock;
 use crate::server::Worker;
 
-/// Idle connections for which nothing is allocated: more are there only where many invocations come at a time.
+/// So many idle connections lie in the pool itself; more are there only after many invocations at a time.
 const USUAL: usize = 2;
 
 /// HTTP/1.1: as many as there are requests. HTTP/2: one for all of them.
@@ -116,6 +116,10 @@ impl Pool {
         let Self::Http1(kept) = self else { return false };
         let mut kept = lock(kept);
         kept.idle.retain(|idle| idle.is_fresh(now));
+        if kept.idle.len() <= USUAL {
+            // Back into the pool.
+            kept.idle.shrink_to_fit();
+        }
         kept.warm = !kept.idle.is_empty();
         kept.warm
     }
@@ -156,5 +160,28 @@ impl Pool {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use faas_provider::{Address, Replica};
+
+    use super::*;
+
+    #[test]
+    fn a_replica_that_left_keeps_no_connection_even_if_it_never_had_one() {
+        let replica = Replica::new("r".into(), Address::Unix("/r".into()));
+        let upstream = Upstream::new(Arc::clone(&replica), false, 2);
+        upstream.close();
+        let closed = |pool: &Pool| matches!(pool, Pool::Http1(kept) if lock(kept).closed);
+        assert_eq!(upstream.pools().all().filter(|pool| closed(pool)).count(), 2);
+    }
+
+    #[test]
+    fn a_pool_fits_into_the_lines_that_a_worker_has() {
+        assert!(size_of::<Pool>() <= 128, "{}", size_of::<Pool>());
     }
 }
