@@ -5,8 +5,8 @@
 
 mod admission;
 mod connection;
-mod cores;
 mod io;
+mod scheduling;
 mod tls;
 mod watch;
 mod worker;
@@ -50,12 +50,12 @@ pub(crate) async fn run(listener: TcpListener, gateway: Gateway) -> std::io::Res
     let _following = following.map(|following| AbortOnDropHandle::new(tokio::spawn(following)));
     let api = router::build(gateway.clone());
     gateway.0.main.get_or_init(tokio::runtime::Handle::current);
-    let cores = cores::one_each(config.workers);
-    let start = |index| {
+    let start = |(index, scheduling)| {
         let worker = Worker::new(gateway.clone(), index, api.clone(), gateway.0.tls.clone(), tasks.clone());
-        Ok(Hands { sender: worker.start(cores.get(index).copied())?, worker })
+        Ok(Hands { sender: worker.start(scheduling)?, worker })
     };
-    let hands = (0..config.workers.get()).map(start).collect::<std::io::Result<Vec<_>>>()?;
+    let workers = scheduling::of_workers(config.workers).into_iter().enumerate();
+    let hands = workers.map(start).collect::<std::io::Result<Vec<_>>>()?;
     let admission = Admission::new(config);
     let serving = async {
         let accepting = accept(&listener, &gateway, &admission, &hands);

@@ -6,11 +6,11 @@
 )]
 
 mod behaviour;
-mod cores;
 mod errors;
 mod isolation;
 mod lifecycle;
 mod queue;
+mod scheduling;
 mod session;
 mod tidy;
 mod wire;

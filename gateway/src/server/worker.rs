@@ -19,8 +19,8 @@ use tower::ServiceExt as _;
 
 use super::admission::Admitted;
 use super::connection;
-use super::cores::Core;
 use super::io::Watched;
+use super::scheduling::Scheduling;
 use super::tls::Tls;
 use super::watch::{Clock, Order, Watch};
 use crate::Gateway;
@@ -95,23 +95,20 @@ impl Worker {
         })
     }
 
-    /// Starts the thread, on `core` if it is to keep to one. It ends when the sender is gone, and with it every connection
-    /// that is left.
-    pub(super) fn start(self: &Arc<Self>, core: Option<Core>) -> io::Result<mpsc::UnboundedSender<Accepted>> {
+    /// Starts the thread. It ends when the sender is gone, and with it every connection that is left.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        scheduling: Scheduling,
+    ) -> io::Result<mpsc::UnboundedSender<Accepted>> {
         // Bounded by the connections there may be.
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        if let Some(core) = core {
-            // Those that are for what blocks: bodies on their way to the disk, reads of the queue.
-            runtime.on_thread_start(move || core.leave());
-        }
-        let runtime = runtime.enable_all().build()?;
+        // What it starts is for what blocks: bodies on their way to the disk, reads of the queue.
+        let runtime = runtime.on_thread_start(move || scheduling.leave()).enable_all().build()?;
         let worker = Arc::clone(self);
         let thread = std::thread::Builder::new().name(format!("gateway-{}", self.index));
         thread.spawn(move || {
-            if let Some(core) = core {
-                core.keep();
-            }
+            scheduling.enter();
             runtime.block_on(worker.run(receiver));
         })?;
         Ok(sender)

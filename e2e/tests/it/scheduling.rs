@@ -1,23 +1,30 @@
-//! The cores that threads may run on: each worker of the gateway keeps to one, everything else has all of them.
+//! How threads are scheduled: each worker of the gateway on a core of its own and by its own policy, everything else as
+//! the system does.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use faas_testing::{Platform, wait_for};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use crate::isolation::deploy;
 
+/// Policies as Linux numbers them.
+const OTHER: i32 = 0;
+const BATCH: i32 = 3;
+
 #[test]
-fn workers_keep_to_a_core_each_and_nothing_else_does() {
+fn workers_alone_have_cores_and_a_policy_of_their_own() {
     let platform = Platform::start();
-    deploy(&platform, "cores", "cat /proc/self/status; cat >/dev/null", "");
+    deploy(&platform, "cores", "cat /proc/self/status /proc/self/stat; cat >/dev/null", "");
     let all = cores(&fs::read_to_string("/proc/thread-self/status").unwrap());
+    let (nice, _) = policy(&fs::read_to_string("/proc/thread-self/stat").unwrap());
     // A replica that an invocation starts has not the core of the worker that serves it.
     let to_zero = serde_json::json!({ "replicas": 0 });
     assert_eq!(platform.admin().json("POST", "/system/scale-function/cores", &to_zero).status, 202);
     let handler = platform.http().post("/function/cores", b"").text();
-    assert_eq!(cores(&handler), all, "{handler}");
+    assert_eq!((cores(&handler), policy(&handler)), (all.clone(), (nice, OTHER)), "{handler}");
     // Nor has the thread that the worker starts to write to the disk.
     let body = vec![b'x'; 1 << 20];
     assert_eq!(platform.http().post("/async-function/cores", &body).status, 202);
@@ -30,7 +37,10 @@ fn workers_keep_to_a_core_each_and_nothing_else_does() {
     });
     assert!(others.iter().any(|status| status.starts_with("Name:\ttokio-")), "{others:?}");
     for other in &others {
-        assert_eq!(cores(other), all, "{other}");
+        assert_eq!((cores(other), policy(other)), (all.clone(), (nice, OTHER)), "{other}");
+    }
+    for worker in &workers {
+        assert_eq!(policy(worker), (nice, BATCH), "{worker}");
     }
     let kept: Vec<_> = workers.iter().map(|worker| cores(worker)).collect();
     let allowed = sched_getaffinity(None).unwrap();
@@ -43,10 +53,20 @@ fn workers_keep_to_a_core_each_and_nothing_else_does() {
     }
 }
 
-/// `/proc/PID/task/TID/status` of the platform's threads; those that end meanwhile are left out.
+/// `status` and `stat` in `/proc/PID/task/TID` of the platform's threads; those that end meanwhile are left out.
 fn threads(platform: &Platform) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{}/task", platform.pid())).unwrap().flatten();
-    threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok()).collect()
+    let read = |thread: &Path, file: &str| fs::read_to_string(thread.join(file)).ok();
+    threads
+        .filter_map(|thread| Some(read(&thread.path(), "status")? + &read(&thread.path(), "stat")?))
+        .collect()
+}
+
+/// Niceness and policy in a `stat`, the 19th and the 41st of its fields; the name of the program is the second.
+fn policy(stat: &str) -> (i32, i32) {
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let field = |number: usize| fields.split(' ').nth(number - 3).unwrap().parse().unwrap();
+    (field(19), field(41))
 }
 
 /// `Cpus_allowed_list` of a `status`, as in `0-2,7`.
