@@ -15,7 +15,7 @@ mod job;
 mod offer;
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::header::ALLOW;
@@ -30,6 +30,7 @@ use crate::framing::Fields;
 use crate::invoke::Upload;
 use crate::invoke::access::Access;
 use crate::invoke::{self, headers::Stamp};
+use crate::lock::lock;
 use crate::server::Client;
 use crate::service::Content;
 use body::{Room, Verdict};
@@ -66,7 +67,7 @@ impl Ingest {
 
     /// A flood of refusals is no flood of lines.
     fn may_warn(&self) -> bool {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = lock(&self.warned);
         let long_ago = warned.is_none_or(|at| at.elapsed() >= BETWEEN_WARNINGS);
         if long_ago {
             *warned = Some(Instant::now());

@@ -15,6 +15,7 @@ mod fault;
 mod framing;
 mod invoke;
 mod load;
+mod lock;
 mod metrics;
 mod per_worker;
 mod pieces;

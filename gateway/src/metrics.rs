@@ -18,7 +18,8 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::counts::Counts;
-use crate::per_worker::{PerWorker, lock};
+use crate::lock::lock;
+use crate::per_worker::PerWorker;
 use crate::table::{Entry, RouteTable};
 
 pub(crate) use histogram::Histogram;

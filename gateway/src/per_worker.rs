@@ -1,8 +1,6 @@
 //! What each worker has of its own, though others may look at it: processors that write to one line of memory wait for
 //! each other. (Measured, two workers: without any of the counters that they shared, a request took 4 % less.)
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 /// One of each worker.
 #[derive(Debug)]
 pub(crate) struct PerWorker<T>(Box<[Apart<T>]>);
@@ -25,9 +23,4 @@ impl<T> PerWorker<T> {
     pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|apart| &apart.0)
     }
-}
-
-/// For what is one worker's alone: it waits only while somebody looks.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

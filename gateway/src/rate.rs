@@ -1,10 +1,12 @@
 //! How often something happens, over the last minute: counted in this minute and the one before, of which less and less
 //! is counted as this one passes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::lock::lock;
 
 const WINDOW: Duration = Duration::from_mins(1);
 
@@ -22,7 +24,7 @@ struct Window {
 impl Rate {
     /// It happened.
     pub(crate) fn count(&self) {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = lock(&self.0);
         let mut current = Window::at(*window, Instant::now());
         current.now = current.now.saturating_add(1);
         *window = Some(current);
@@ -30,7 +32,7 @@ impl Rate {
 
     /// Times a second.
     pub(crate) fn per_second(&self) -> f64 {
-        let window = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = *lock(&self.0);
         let now = Instant::now();
         let window = Window::at(window, now);
         let passed = now.duration_since(window.begun).div_duration_f64(WINDOW);

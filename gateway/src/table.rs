@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use arc_swap::ArcSwap;
 use faas_api::{FunctionId, Namespace};
@@ -16,7 +16,8 @@ use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use crate::counts::{Counts, Totals};
-use crate::per_worker::{PerWorker, lock};
+use crate::lock::lock;
+use crate::per_worker::PerWorker;
 use crate::rate::Rate;
 use crate::upstream::Upstream;
 
@@ -150,7 +151,7 @@ impl RouteTable {
 
 impl RouteSink for RouteTable {
     fn apply(&self, updates: Vec<(FunctionId, Option<Route>)>) {
-        let _updating = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
+        let _updating = lock(&self.updating);
         for (function, route) in updates {
             let before = self.get(&function);
             let entry = route.map(|route| {

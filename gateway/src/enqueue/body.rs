@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::Limits;
 use crate::fault::{Fault, Side};
 use crate::invoke::Upload;
 use crate::invoke::upload::Silent;
+use crate::lock::lock;
 
 /// Bytes in a second.
 const LEAST_RATE: u64 = 64 << 10;
@@ -251,7 +252,7 @@ impl Note {
     }
 
     fn grow_to(&self, bytes: usize) -> Result<(), Verdict> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         if held.grow_to(bytes) { Ok(()) } else { Err(Verdict::NoRoom) }
     }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::per_worker::lock;
+use crate::lock::lock;
 
 /// Timers that a worker keeps; what is needed beyond that is made anew.
 const MOST_KEPT: usize = 256;

@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::lock::lock;
 use crate::{Config, IpRange};
 
 /// Counts connections.
@@ -66,7 +67,7 @@ impl Admission {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Full> {
         let counted = !self.trusted.iter().any(|range| range.contains(address));
         let client = counted.then(|| client(address));
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         if open.total >= self.most {
             return Err(Full::Total);
         }
@@ -98,7 +99,7 @@ pub(super) struct Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut open = self.admission.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.admission.open);
         open.total -= 1;
         let Some(client) = self.client else { return };
         if let Some(connections) = open.clients.get_mut(&client) {

@@ -25,7 +25,7 @@ use super::tls::Tls;
 use super::watch::{Clock, Order, Watch};
 use crate::Gateway;
 use crate::invoke::{Timers, Upload};
-use crate::per_worker::lock;
+use crate::lock::lock;
 use crate::upstream::Upstream;
 
 /// Between two looks at the connections.

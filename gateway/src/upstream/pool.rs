@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::{BoxError, MOST_IDLE, REUSE_SECONDS, Upstream, connect};
 use crate::invoke::Upload;
-use crate::per_worker::lock;
+use crate::lock::lock;
 use crate::server::Worker;
 
 /// So many idle connections lie in the pool itself; more are there only after many invocations at a time.
