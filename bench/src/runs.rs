@@ -13,6 +13,9 @@ use crate::samples::{median, milliseconds};
 pub(crate) const TURNS: usize = 3;
 /// Connections, pools and caches are then as they are after a while.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Times the length of a run. The kernel balances cores by what it has met, under others too: the gateway right after
+/// nginx with two workers has both cores idle twice as long, for 4 to 8 s, as from then on (ADR 16).
+const SETTLING: u32 = 3;
 
 /// One run of load, and what each process that was watched used for a request.
 #[derive(Debug)]
@@ -52,11 +55,15 @@ pub(crate) fn watch(watched: &[u32], work: impl FnOnce() -> anyhow::Result<Load>
     Ok(Run { load, used })
 }
 
+/// The same, once nothing is left of what others did before.
+pub(crate) fn load_settled(wrk: &Wrk, url: &str, watched: &[u32]) -> anyhow::Result<Run> {
+    Wrk { duration: wrk.duration * SETTLING, ..wrk.clone() }.run(url)?;
+    load(wrk, url, watched)
+}
+
 /// Loads `url` for a moment, for nothing.
 pub(crate) fn warm_up(wrk: &Wrk, url: &str) -> anyhow::Result<()> {
-    let mut wrk = wrk.clone();
-    wrk.duration = WARM_UP;
-    wrk.run(url).map(drop)
+    Wrk { duration: WARM_UP, ..wrk.clone() }.run(url).map(drop)
 }
 
 /// The runs of one competitor.

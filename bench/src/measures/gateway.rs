@@ -61,13 +61,10 @@ impl Contest {
     /// nginx with one worker, with two, and ours, in turns.
     fn measure(&self, wrk: &Wrk) -> anyhow::Result<[Runs; 3]> {
         let (one, two) = (self.one.url(), self.two.url());
-        for url in [&one, &two, &self.url] {
-            runs::warm_up(wrk, url)?;
-        }
         runs::in_turns([
-            &|| runs::load(wrk, &one, &self.one.workers),
-            &|| runs::load(wrk, &two, &self.two.workers),
-            &|| runs::load(wrk, &self.url, &[self.ours.pid()]),
+            &|| runs::load_settled(wrk, &one, &self.one.workers),
+            &|| runs::load_settled(wrk, &two, &self.two.workers),
+            &|| runs::load_settled(wrk, &self.url, &[self.ours.pid()]),
         ])
     }
 
