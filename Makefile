@@ -41,10 +41,12 @@ run: ## build quickly and start `faas serve`; Ctrl-C ends it
 test: ## every test; those of a cluster where there is one
 	deploy/devcluster/with-cluster $(CARGO) test $(EVERYTHING)
 
-lint: ## formatting, clippy, documentation, chart
+lint: ## formatting, clippy, documentation, fuzz targets, chart
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(EVERYTHING) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	for crate in watchdog gateway; do (cd $$crate/fuzz && RUSTFLAGS="--cfg fuzzing" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/fuzz" \
+		$(CARGO) clippy --quiet --locked --all-targets -- -D warnings) || exit 1; done
 	charts/faas/lint
 
 bench: build ## measure what SPECIFICATION.md states, and note it in bench/history.jsonl; exit 1 if a bound is missed
