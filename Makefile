@@ -2,7 +2,7 @@
 
 # Outside the tree, so that a fresh clone builds as fast as the last one.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faas/target
-export FAAS_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
+export FAAS_COMMIT := $(shell git describe --always --dirty --exclude "*" 2>/dev/null)
 
 TARGET := x86_64-unknown-linux-gnu
 ifeq ($(shell uname -m),aarch64)

@@ -65,7 +65,7 @@ fn text(folder: &Path, address: SocketAddr, workers: usize, job: Job<'_>) -> Str
     // Else its workers become another user, who may not open our sockets.
     let user = if rustix::process::geteuid().is_root() { "user root root;" } else { "" };
     // Else one of them may take nearly all connections.
-    let shared = if workers > 1 { "reuseport" } else { "" };
+    let (shared, cores) = if workers > 1 { ("reuseport", "worker_cpu_affinity auto;") } else { ("", "") };
     let (upstream, action) = match job {
         Job::Answer => (String::new(), format!("return 200 \"{}\";", ANSWER.escape_default())),
         Job::Forward(to) => (
@@ -77,7 +77,7 @@ fn text(folder: &Path, address: SocketAddr, workers: usize, job: Job<'_>) -> Str
         ),
     };
     format!(
-        "daemon off; worker_processes {workers}; {user} pid {folder}/pid; error_log {folder}/error.log;
+        "daemon off; worker_processes {workers}; {cores} {user} pid {folder}/pid; error_log {folder}/error.log;
 worker_rlimit_nofile {descriptors};
 events {{ worker_connections 16384; }}
 http {{
@@ -115,6 +115,6 @@ mod tests {
         let to = Address::Unix("/s".into());
         let forward = text(2, Job::Forward(&to));
         assert!(forward.contains("worker_processes 2;") && forward.contains("server unix:/s;"));
-        assert!(forward.contains("reuseport"));
+        assert!(forward.contains("reuseport") && forward.contains("worker_cpu_affinity auto;"));
     }
 }

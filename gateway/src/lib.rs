@@ -19,6 +19,7 @@ mod lock;
 mod metrics;
 mod per_worker;
 mod pieces;
+mod random;
 mod rate;
 mod router;
 mod server;

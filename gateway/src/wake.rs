@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Gateway;
 use crate::fault::{Fault, Side};
+use crate::random::random;
 use crate::table::{Entry, Shared};
 use crate::upstream::Upstream;
 
@@ -159,17 +160,6 @@ fn too_many(entry: &Entry) -> Fault {
     Fault::new(Side::Gateway, StatusCode::TOO_MANY_REQUESTS, reason)
         .body(format!("Concurrent request limit exceeded. Max concurrent requests: {most}\n"))
         .retry_after(1)
-}
-
-/// A number below `bound`; spread matters here, not secrecy.
-fn random(bound: usize) -> usize {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-
-    if bound < 2 {
-        return 0;
-    }
-    let bits = RandomState::new().build_hasher().finish();
-    usize::try_from(bits % bound as u64).unwrap_or_default()
 }
 
 pub(crate) fn not_found(function: &FunctionId) -> Fault {

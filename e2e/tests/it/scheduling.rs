@@ -19,28 +19,29 @@ fn workers_alone_have_cores_and_a_policy_of_their_own() {
     let platform = Platform::start();
     deploy(&platform, "cores", "cat /proc/self/status /proc/self/stat; cat >/dev/null", "");
     let all = cores(&fs::read_to_string("/proc/thread-self/status").unwrap());
-    let (nice, _) = policy(&fs::read_to_string("/proc/thread-self/stat").unwrap());
+    let (nice, usual) = policy(&fs::read_to_string("/proc/thread-self/stat").unwrap());
     // A replica that an invocation starts has not the core of the worker that serves it.
     let to_zero = serde_json::json!({ "replicas": 0 });
     assert_eq!(platform.admin().json("POST", "/system/scale-function/cores", &to_zero).status, 202);
     let handler = platform.http().post("/function/cores", b"").text();
-    assert_eq!((cores(&handler), policy(&handler)), (all.clone(), (nice, OTHER)), "{handler}");
+    assert_eq!((cores(&handler), policy(&handler)), (all.clone(), (nice, usual)), "{handler}");
     // Nor has the thread that the worker starts to write to the disk.
     let body = vec![b'x'; 1 << 20];
     assert_eq!(platform.http().post("/async-function/cores", &body).status, 202);
 
     let count = std::thread::available_parallelism().unwrap().get();
-    let (workers, others) = wait_for("the workers", || {
+    // A thread has its name before it is scheduled as it will be.
+    let workers = wait_for("the workers, the thread that writes, and all others as usual", || {
+        let named = |name: &str, status: &str| status.starts_with(&format!("Name:\t{name}-"));
         let (workers, others): (Vec<_>, Vec<_>) =
-            threads(&platform).into_iter().partition(|status| status.starts_with("Name:\tgateway-"));
-        (workers.len() == count).then_some((workers, others))
+            threads(&platform).into_iter().partition(|status| named("gateway", status));
+        let writes = others.iter().any(|status| named("blocking", status));
+        let are_usual = others.iter().all(|other| cores(other) == all && policy(other) == (nice, usual));
+        (workers.len() == count && writes && are_usual).then_some(workers)
     });
-    assert!(others.iter().any(|status| status.starts_with("Name:\ttokio-")), "{others:?}");
-    for other in &others {
-        assert_eq!((cores(other), policy(other)), (all.clone(), (nice, OTHER)), "{other}");
-    }
+    let own = if usual == OTHER { BATCH } else { usual };
     for worker in &workers {
-        assert_eq!(policy(worker), (nice, BATCH), "{worker}");
+        assert_eq!(policy(worker), (nice, own), "{worker}");
     }
     let kept: Vec<_> = workers.iter().map(|worker| cores(worker)).collect();
     let allowed = sched_getaffinity(None).unwrap();

@@ -11,68 +11,81 @@
 
 use std::num::NonZeroUsize;
 
-use rustix::process::getpriority_process;
+use rustix::process::{getpid, getpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use thread_priority::{
     NormalThreadSchedulePolicy as Policy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
+    set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
 };
+
+use crate::random::random;
+
+type Result = std::result::Result<(), Box<dyn std::error::Error>>;
 
 /// One worker's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scheduling {
-    /// The number of its core, and all cores, where it has one of its own.
-    core: Option<(usize, CpuSet)>,
+    /// The number of its core, where it has one of its own.
+    core: Option<usize>,
+    /// Whether it may have a policy of its own: who started the process with another than the usual one keeps that.
+    usual: bool,
 }
 
-/// For each of so many workers.
+/// For each of so many workers, as the calling thread is scheduled.
 pub(super) fn of_workers(workers: NonZeroUsize) -> Vec<Scheduling> {
+    let usual =
+        thread_schedule_policy().is_ok_and(|policy| policy == ThreadSchedulePolicy::Normal(Policy::Other));
     // It fails where there are more cores than a set has room for.
-    share(sched_getaffinity(None).unwrap_or_default(), workers)
+    let mut cores = share(&sched_getaffinity(None).unwrap_or_default(), workers);
+    // The first worker has the first connection. Where there are several gateways, not all of those are on one core.
+    let first = random(cores.len());
+    cores.rotate_left(first);
+    cores.into_iter().map(|core| Scheduling { core, usual }).collect()
 }
 
-fn share(all: CpuSet, workers: NonZeroUsize) -> Vec<Scheduling> {
+fn share(all: &CpuSet, workers: NonZeroUsize) -> Vec<Option<usize>> {
     if usize::try_from(all.count()) != Ok(workers.get()) {
-        return vec![Scheduling { core: None }; workers.get()];
+        return vec![None; workers.get()];
     }
-    let cores = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
-    cores.map(|core| Scheduling { core: Some((core, all)) }).collect()
+    (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).map(Some).collect()
 }
 
 impl Scheduling {
     /// For the calling thread, and all that it starts. What is refused stays as it is.
     pub(super) fn enter(&self) {
-        set_policy(Policy::Batch);
-        if let Some((core, _)) = self.core {
-            let mut own = CpuSet::new();
-            own.set(core);
-            set_cores(&own);
+        let results = [self.set_policy(Policy::Batch), self.core.map_or(Ok(()), keep_to)];
+        for error in results.into_iter().filter_map(Result::err) {
+            tracing::warn!(error, "cannot choose how a worker's thread is scheduled");
         }
     }
 
-    /// For the calling thread, which was started by one that entered: as everybody else's.
+    /// For the calling thread, which was started by one that entered: as the process's first thread.
     pub(super) fn leave(&self) {
-        set_policy(Policy::Other);
-        if let Some((_, all)) = self.core {
-            set_cores(&all);
+        let results = [self.set_policy(Policy::Other), self.core.map_or(Ok(()), |_| keep_to_none())];
+        for error in results.into_iter().filter_map(Result::err) {
+            // Such threads come and go.
+            tracing::debug!(error, "cannot schedule a thread as others are");
         }
     }
-}
 
-fn set_cores(cores: &CpuSet) {
-    if let Err(error) = sched_setaffinity(None, cores) {
-        tracing::warn!(?cores, %error, "cannot choose the cores of a thread");
+    fn set_policy(self, policy: Policy) -> Result {
+        if !self.usual {
+            return Ok(());
+        }
+        let policy = ThreadSchedulePolicy::Normal(policy);
+        let priority = priority(getpriority_process(None)?, policy).ok_or("no such niceness")?;
+        Ok(set_thread_priority_and_policy(thread_native_id(), priority, policy)?)
     }
 }
 
-fn set_policy(policy: Policy) {
-    let policy = ThreadSchedulePolicy::Normal(policy);
-    let nice = getpriority_process(None).unwrap_or_default();
-    let set = priority(nice, policy)
-        .is_some_and(|priority| set_thread_priority_and_policy(thread_native_id(), priority, policy).is_ok());
-    if !set {
-        tracing::warn!(?policy, nice, "cannot choose the scheduling policy of a thread");
-    }
+fn keep_to(core: usize) -> Result {
+    let mut own = CpuSet::new();
+    own.set(core);
+    Ok(sched_setaffinity(None, &own)?)
+}
+
+fn keep_to_none() -> Result {
+    Ok(sched_setaffinity(None, &sched_getaffinity(Some(getpid()))?)?)
 }
 
 /// What the library calls a niceness: it sets both at once, and the thread is to stay as nice as it is.
@@ -90,8 +103,7 @@ mod tests {
         for core in cores {
             all.set(*core);
         }
-        let each = share(all, NonZeroUsize::new(workers).unwrap());
-        each.iter().map(|scheduling| scheduling.core.map(|(number, _)| number)).collect()
+        share(&all, NonZeroUsize::new(workers).unwrap())
     }
 
     #[test]
@@ -104,6 +116,26 @@ mod tests {
     fn the_system_chooses_where_there_are_fewer_or_more() {
         assert_eq!(shared(&[0, 1, 2, 3], 3), [None; 3]);
         assert_eq!(shared(&[0, 1], 3), [None; 3]);
+    }
+
+    /// The policy of a thread that begins with one, once it has entered, and once it has left.
+    fn policies(first: Policy) -> [ThreadSchedulePolicy; 2] {
+        let follow = move || {
+            Scheduling { core: None, usual: true }.set_policy(first).unwrap();
+            let scheduling = of_workers(NonZeroUsize::MIN)[0];
+            [Scheduling::enter, Scheduling::leave].map(|step| {
+                step(&scheduling);
+                thread_schedule_policy().unwrap()
+            })
+        };
+        std::thread::spawn(follow).join().unwrap()
+    }
+
+    #[test]
+    fn a_policy_that_somebody_chose_is_kept() {
+        assert_eq!(policies(Policy::Other), [Policy::Batch, Policy::Other].map(ThreadSchedulePolicy::Normal));
+        assert_eq!(policies(Policy::Batch), [Policy::Batch; 2].map(ThreadSchedulePolicy::Normal));
+        assert_eq!(policies(Policy::Idle), [Policy::Idle; 2].map(ThreadSchedulePolicy::Normal));
     }
 
     #[test]

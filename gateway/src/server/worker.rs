@@ -104,7 +104,8 @@ impl Worker {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         // What it starts is for what blocks: bodies on their way to the disk, reads of the queue.
-        let runtime = runtime.on_thread_start(move || scheduling.leave()).enable_all().build()?;
+        let runtime = runtime.on_thread_start(move || scheduling.leave());
+        let runtime = runtime.thread_name(format!("blocking-{}", self.index)).enable_all().build()?;
         let worker = Arc::clone(self);
         let thread = std::thread::Builder::new().name(format!("gateway-{}", self.index));
         thread.spawn(move || {
