@@ -8,6 +8,9 @@ use crate::Limits;
 use crate::fault::{Fault, Side};
 use crate::invoke::headers::{CALL_ID, FORWARDED_FOR, FORWARDED_HOST, HopByHop, QUEUE};
 
+/// As many as the parser of HTTP/1.1 takes; that of HTTP/2 does not count them.
+const MOST_FIELDS: usize = 100;
+
 /// What one look at a request's fields finds. (Measured: looking each of them up in the map took 5 % of a request.)
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
@@ -61,6 +64,11 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &Limits) -> Result<Fields, 
             format!("the request's target has {length} bytes, at most {} are taken", limits.uri_bytes);
         return Err(Fault::new(Side::Client, StatusCode::URI_TOO_LONG, "the target is too long").body(reason));
     }
+    if request.headers().len() > MOST_FIELDS {
+        let reason = format!("the request has more than {MOST_FIELDS} header fields");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Fault::new(Side::Client, status, "too many header fields").body(reason));
+    }
     if request.method() == Method::CONNECT {
         let reason = "this is no tunnel: CONNECT is not allowed";
         return Err(Fault::new(Side::Client, StatusCode::METHOD_NOT_ALLOWED, reason).body(reason));
@@ -91,6 +99,30 @@ fn check_codings(fields: &Fields, version: Version, headers: &HeaderMap) -> Resu
         return Ok(());
     }
     bad("Transfer-Encoding: only \"chunked\" is understood")
+}
+
+/// Leaves an answer one way to tell its body's length, the one that its parser went by; else the reason why there is
+/// none. Lengths that differ the parser has refused.
+pub(crate) fn settle_answer(headers: &mut HeaderMap) -> Result<(), &'static str> {
+    let (mut lengths, mut codings) = (0_usize, 0_usize);
+    for (name, value) in headers.iter() {
+        if name == CONTENT_LENGTH {
+            lengths += 1;
+            if !value.as_bytes().iter().all(u8::is_ascii_digit) {
+                return Err("the answer's Content-Length is not one number");
+            }
+        } else if name == TRANSFER_ENCODING {
+            codings += 1;
+            if codings > 1 || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err("the answer has a Transfer-Encoding other than one \"chunked\"");
+            }
+        }
+    }
+    if lengths > 0 && lengths + codings > 1 {
+        let length = headers.remove(CONTENT_LENGTH).filter(|_| codings == 0);
+        headers.extend(length.map(|length| (CONTENT_LENGTH, length)));
+    }
+    Ok(())
 }
 
 /// A path, or with OPTIONS the whole server; of another server only what is HTTP.

@@ -27,7 +27,7 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use faas_api::format_duration;
 
 use crate::fault::{Fault, Side};
-use crate::framing::Fields;
+use crate::framing::{self, Fields};
 use crate::server::{Client, end_stream_at};
 use crate::service::Content;
 use crate::table::Entry;
@@ -155,11 +155,15 @@ fn run(
             poll_fn(|context| deadline.poll_within(forwarding.as_mut(), context)).await
         };
         match forwarded {
-            Some(Ok(forwarded)) => {
+            Some(Ok(mut forwarded)) => {
                 if let Some(progress) = progress {
                     progress.answered();
                 }
-                answered(client, call, upgrade, forwarded, deadline)
+                match framing::settle_answer(forwarded.response.headers_mut()) {
+                    Ok(()) => answered(client, call, upgrade, forwarded, deadline),
+                    // Its connection ends with it.
+                    Err(reason) => call.failed(Fault::new(Side::Handler, StatusCode::BAD_GATEWAY, reason)),
+                }
             }
             Some(Err(fault)) => call.failed(fault),
             None if progress.is_some_and(|progress| progress.waits_for_caller()) => {

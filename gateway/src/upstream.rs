@@ -2,13 +2,13 @@
 //!
 //! Bounded: [`MOST_IDLE`] idle connections a worker, used again within [`REUSE_SECONDS`]; how many are in use is bounded
 //! by the invocations in flight. They are closed when the replica leaves the table. A failure says whether any byte may
-//! have reached the replica. One that refuses or breaks connections is set aside until it takes one again.
+//! have reached the replica. One that refuses or breaks connections is set aside until it takes one again (`health`).
 
 mod connect;
 mod health;
 mod pool;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::http::{Request, Response};
@@ -32,6 +32,8 @@ pub(crate) struct Upstream {
     replica: Arc<Replica>,
     /// Whether it refused or broke a connection, and has taken none since.
     aside: AtomicBool,
+    /// Connections that it broke one after the other, without an answer between them.
+    breaks: AtomicU32,
     h2c: bool,
     workers: usize,
     /// From the first invocation on: most functions see none.
@@ -74,7 +76,14 @@ pub(crate) enum Failure {
 
 impl Upstream {
     pub(crate) fn new(replica: Arc<Replica>, h2c: bool, workers: usize) -> Self {
-        Self { replica, aside: AtomicBool::new(false), h2c, workers, pools: OnceLock::new() }
+        Self {
+            replica,
+            aside: AtomicBool::new(false),
+            breaks: AtomicU32::new(0),
+            h2c,
+            workers,
+            pools: OnceLock::new(),
+        }
     }
 
     fn pools(&self) -> &PerWorker<Pool> {

@@ -77,6 +77,7 @@ fn a_hundred_rolling_updates_under_load_fail_no_request() {
         }
     });
     assert!(answered > 500, "only {answered:?} requests were tried");
+    eprintln!("{answered} requests during a hundred updates, none failed");
     wait_for("the last revision alone", || (processes() <= before).then_some(()));
 }
 

@@ -41,11 +41,12 @@ pub(super) fn forward(
     async move {
         loop {
             let Lease { upstream, in_flight } = wake::acquire(gateway, entry, deadline).await?;
-            let spare =
-                (entry.upstreams.len() > 1 && repeatable(&request)).then(|| Box::new(spare(&request)));
+            let others = entry.upstreams.len() > 1;
+            let spare = (others && repeatable(&request)).then(|| Box::new(spare(&request)));
             let sent = upstream.send(&client.worker, request).await;
             let failure = match sent {
                 Ok((response, connection)) => {
+                    upstream.answers();
                     let elapsed = call.started().elapsed();
                     gateway.0.metrics.record_first_byte(client.worker.index, elapsed);
                     return Ok(Forwarded { response, connection, in_flight });
@@ -55,6 +56,8 @@ pub(super) fn forward(
             let name = &upstream.replica().name;
             tracing::debug!(function = %entry.function, replica = name, error = %failure, "a replica failed");
             let reason = format!("{name}: {failure}");
+            // Alone it is tried again at once: nobody else could be in its place.
+            let broke = others && matches!(failure, Failure::Lost(_) | Failure::Broken(_));
             request = match (failure, spare) {
                 (Failure::Short(_), _) => {
                     let fault = Fault::new(Side::Gateway, StatusCode::SERVICE_UNAVAILABLE, reason);
@@ -70,12 +73,12 @@ pub(super) fn forward(
                 }
                 (Failure::Lost(_) | Failure::Broken(_), _) => {
                     if upstream.is_exclusive() {
-                        upstream.set_aside(&entry.shared);
+                        upstream.set_aside(&entry.shared, broke);
                     }
                     return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
                 }
             };
-            upstream.set_aside(&entry.shared);
+            upstream.set_aside(&entry.shared, broke);
             if tries.next().is_none() {
                 return Err(Fault::new(Side::Platform, StatusCode::BAD_GATEWAY, reason));
             }

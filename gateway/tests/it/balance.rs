@@ -4,6 +4,7 @@ mod failure;
 mod leaving;
 mod spread;
 mod timeout;
+mod waiting;
 
 use crate::fixture::{Answer, Server, Upstream};
 

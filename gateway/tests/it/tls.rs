@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use faas_gateway::TlsFiles;
 use rcgen::CertifiedKey;
@@ -11,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::fixture::{Server, Upstream};
+use crate::fixture::{LIMIT, Server, Upstream};
 
 /// Writes a new certificate of `localhost` and its key.
 pub(crate) fn write(folder: &Path) -> (TlsFiles, CertificateDer<'static>) {
@@ -74,6 +75,23 @@ fn the_newest_protocol_that_a_client_offers_is_spoken() {
         let mut stream = connect(&server, &certificate, offered);
         stream.conn.complete_io(&mut stream.sock).unwrap();
         assert_eq!(stream.conn.alpn_protocol(), agreed);
+    }
+}
+
+#[test]
+fn who_never_ends_the_handshake_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, _) = write(folder.path());
+    let server = Server::with(|config| {
+        config.tls = Some(files.clone());
+        config.limits.head_timeout = Duration::from_secs(1);
+    });
+    // Nothing, and the beginning of a ClientHello.
+    for begun in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.write_all(begun).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{begun:?}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Replicas that refuse, close, reset and die.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{before, seen, side};
@@ -34,6 +36,33 @@ fn a_replica_that_refuses_is_passed_over_until_it_listens() {
     faas_testing::wait_for("the replica to get a request again", || {
         assert_eq!(client.call(get("/function/f", &[])).status, 200);
         (!refusing.requests().is_empty()).then_some(())
+    });
+}
+
+#[test]
+fn a_replica_that_breaks_connections_is_spared_until_it_answers() {
+    const CALLS: usize = 200;
+    let well = Arc::new(AtomicBool::new(false));
+    let is_well = Arc::clone(&well);
+    let breaking = Upstream::scripted(move |exchange| {
+        exchange.read_all();
+        if is_well.load(Ordering::Relaxed) {
+            exchange.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        } else {
+            exchange.reset();
+        }
+    });
+    let other = Upstream::start();
+    let server = before(&[&breaking, &other]);
+    let mut client = Client::new(&server);
+    let failed = (0..CALLS).filter(|_| client.call(post("/function/f", &[], b"x")).status == 502).count();
+    // Half of them would be its share.
+    assert!((1..=CALLS / 10).contains(&failed), "{failed} of {CALLS}");
+    assert_eq!(breaking.requests().len(), failed);
+    well.store(true, Ordering::Relaxed);
+    faas_testing::wait_for("the replica to get a request again", || {
+        assert_eq!(client.call(post("/function/f", &[], b"x")).status, 200);
+        (breaking.requests().len() > failed).then_some(())
     });
 }
 

@@ -70,6 +70,23 @@ fn a_head_that_never_ends_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_head_of_http_2_has_as_many_headers_and_64_kilobytes() {
+    let upstream = Upstream::start();
+    let server = Server::before(&upstream);
+    let mut client = connect(&server).await;
+    let many: Vec<_> = (0..101).map(|number| (format!("x-{number}"), "1".to_owned())).collect();
+    let large = |bytes: usize| vec![("x-a".to_owned(), "a".repeat(bytes))];
+    for (fields, status) in
+        [(many[..90].to_vec(), 200), (many.clone(), 431), (large(60 << 10), 200), (large(70 << 10), 431)]
+    {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (response, _) = client.send_request(request("GET", "/function/f", &fields), true).unwrap();
+        assert_eq!(answer(response).await.head.status, status, "{} headers", fields.len());
+    }
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_target_has_so_many_bytes_at_most() {
     let (upstream, server) = small();
     let path = |bytes: usize| format!("/function/f/{}", "a".repeat(bytes));

@@ -1,5 +1,6 @@
 //! Answers' framing, and the order of answers.
 
+use crate::fixture::http2::{answer, connect, request as request2};
 use crate::fixture::{Client, Server, Upstream, get, request};
 
 /// One answer of a function, and what a client of HTTP/1.1 sees of it, on a connection that lives on.
@@ -88,6 +89,10 @@ fn an_answer_that_can_be_read_in_two_ways_is_none() {
         "HTTP/1.1 2x0 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/7.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         "hello\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
     ] {
         let upstream = Upstream::answering(bad);
         let server = Server::before(&upstream);
@@ -95,6 +100,26 @@ fn an_answer_that_can_be_read_in_two_ways_is_none() {
         assert_eq!(answer.status, 502, "{bad:?}: {answer:?}");
         assert!(answer.header("x-faas-fault").is_some(), "{bad:?}: {answer:?}");
         assert_eq!(upstream.requests().len(), 1, "{bad:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_answer_that_tells_its_length_twice_tells_it_once() {
+    const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    for (fields, length) in [
+        (format!("Content-Length: 3\r\n{CHUNKED}"), None),
+        (format!("Content-Length: 7\r\n{CHUNKED}"), None),
+        (format!("Content-Length: 5\r\nContent-Length: 5\r\n{CHUNKED}"), None),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello".to_owned(), Some("5")),
+    ] {
+        let upstream = Upstream::answering(format!("HTTP/1.1 200 OK\r\n{fields}"));
+        let server = Server::before(&upstream);
+        let seen = Client::new(&server).call(get("/function/f", &[]));
+        assert_eq!((seen.status, seen.text()), (200, "hello"), "{fields:?}: {seen:?}");
+        assert_eq!(seen.all("content-length"), length.into_iter().collect::<Vec<_>>(), "{fields:?}");
+        let mut client = connect(&server).await;
+        let (response, _) = client.send_request(request2("GET", "/function/f", &[]), true).unwrap();
+        assert_eq!(answer(response).await.body, b"hello", "{fields:?}");
     }
 }
 
