@@ -1,5 +1,6 @@
 //! What must not be passed on because somebody after us might read it otherwise. The parser refuses most of it and
-//! closes the connection; here is what it lets through, told from the parsed head. Refusals close the connection too.
+//! closes the connection; here is what it lets through, told from the parsed head. Refusals close the connection too. Of
+//! an answer, its length is left told in one way.
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};

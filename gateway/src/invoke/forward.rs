@@ -46,7 +46,7 @@ pub(super) fn forward(
             let sent = upstream.send(&client.worker, request).await;
             let failure = match sent {
                 Ok((response, connection)) => {
-                    upstream.answers();
+                    upstream.answered();
                     let elapsed = call.started().elapsed();
                     gateway.0.metrics.record_first_byte(client.worker.index, elapsed);
                     return Ok(Forwarded { response, connection, in_flight });

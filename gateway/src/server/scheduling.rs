@@ -61,7 +61,7 @@ impl Scheduling {
 
     /// For the calling thread, which was started by one that entered: as the process's first thread.
     pub(super) fn leave(&self) {
-        let results = [self.set_policy(Policy::Other), self.core.map_or(Ok(()), |_| keep_to_none())];
+        let results = [self.set_policy(Policy::Other), self.core.map_or(Ok(()), |_| keep_to_usual())];
         for error in results.into_iter().filter_map(Result::err) {
             // Such threads come and go.
             tracing::debug!(error, "cannot schedule a thread as others are");
@@ -84,7 +84,8 @@ fn keep_to(core: usize) -> Result {
     Ok(sched_setaffinity(None, &own)?)
 }
 
-fn keep_to_none() -> Result {
+/// The cores of the process's first thread, which nobody has changed but who may.
+fn keep_to_usual() -> Result {
     Ok(sched_setaffinity(None, &sched_getaffinity(Some(getpid()))?)?)
 }
 

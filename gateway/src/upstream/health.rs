@@ -23,7 +23,9 @@ impl Upstream {
         let rest = broke.then(|| rest_after(self.breaks.fetch_add(1, Ordering::Relaxed)));
         let (upstream, shared) = (Arc::downgrade(self), Arc::clone(shared));
         tokio::spawn(async move {
-            tokio::time::sleep(rest.unwrap_or_default()).await;
+            if let Some(rest) = rest {
+                tokio::time::sleep(rest).await;
+            }
             let (mut pause, mut told) = (FIRST_PAUSE, false);
             // A replica that left the table is nobody's any more.
             while let Some(upstream) = upstream.upgrade() {
@@ -49,7 +51,7 @@ impl Upstream {
     }
 
     /// It has answered: what it broke before counts no more.
-    pub(crate) fn answers(&self) {
+    pub(crate) fn answered(&self) {
         if self.breaks.load(Ordering::Relaxed) > 0 {
             self.breaks.store(0, Ordering::Relaxed);
         }

@@ -77,7 +77,7 @@ async fn a_head_of_http_2_has_as_many_headers_and_64_kilobytes() {
     let many: Vec<_> = (0..101).map(|number| (format!("x-{number}"), "1".to_owned())).collect();
     let large = |bytes: usize| vec![("x-a".to_owned(), "a".repeat(bytes))];
     for (fields, status) in
-        [(many[..90].to_vec(), 200), (many.clone(), 431), (large(60 << 10), 200), (large(70 << 10), 431)]
+        [(many[..100].to_vec(), 200), (many.clone(), 431), (large(60 << 10), 200), (large(70 << 10), 431)]
     {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let (response, _) = client.send_request(request("GET", "/function/f", &fields), true).unwrap();
