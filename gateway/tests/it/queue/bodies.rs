@@ -125,6 +125,8 @@ fn a_body_has_its_place_in_memory_until_the_queue_has_answered() {
     for _ in 0..CLIENTS {
         let (mut client, sender) = (queued.client(), sender.clone());
         thread::spawn(move || sender.send(client.call(post("/async-function/f", &[], &vec![b'x'; BODY]))));
+        // Two that come at once take parts of one half, and neither fits.
+        thread::sleep(Duration::from_millis(100));
     }
     for _ in 2..CLIENTS {
         let refused = answers.recv_timeout(Duration::from_secs(4)).unwrap();
